@@ -1,0 +1,1 @@
+"""What people and workers do with a chat: use cases, and the ports they need."""

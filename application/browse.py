@@ -1,0 +1,86 @@
+"""Reading what the database keeps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from application.catch_up import seen_text
+from application.ports import EventStream, OpenUnitOfWork
+from domain.chat_session import ChatSession
+from domain.errors import GenerationNotFound, SessionNotFound
+from domain.generation import Generation
+from domain.identifiers import GenerationId, SessionId, UserId
+from domain.message import Message
+from domain.position import Position
+from domain.repositories import SessionPage
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessions:
+    open_unit_of_work: OpenUnitOfWork
+
+    async def __call__(
+        self, user: UserId, limit: int, after: SessionPage | None
+    ) -> Sequence[ChatSession]:
+        async with self.open_unit_of_work(read_only=True) as work:
+            return await work.sessions.page(user, limit, after)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSession:
+    open_unit_of_work: OpenUnitOfWork
+
+    async def __call__(self, user: UserId, session_id: SessionId) -> ChatSession:
+        """Raises SessionNotFound."""
+        async with self.open_unit_of_work(read_only=True) as work:
+            session = await work.sessions.find(session_id, user)
+        if session is None:
+            raise SessionNotFound
+        return session
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMessages:
+    open_unit_of_work: OpenUnitOfWork
+
+    async def __call__(
+        self,
+        user: UserId,
+        session_id: SessionId,
+        limit: int,
+        after_number: int | None,
+        newest_first: bool,
+    ) -> Sequence[Message]:
+        """Raises SessionNotFound."""
+        async with self.open_unit_of_work(read_only=True) as work:
+            if await work.sessions.find(session_id, user) is None:
+                raise SessionNotFound
+            return await work.messages.page(session_id, limit, after_number, newest_first)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A generation and what can be seen of it: its text so far, and the position up to which."""
+
+    generation: Generation
+    text: str
+    position: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGeneration:
+    open_unit_of_work: OpenUnitOfWork
+    stream: EventStream
+
+    async def __call__(self, user: UserId, generation_id: GenerationId) -> Progress:
+        """Raises GenerationNotFound."""
+        async with self.open_unit_of_work(read_only=True) as work:
+            generation = await work.generations.find(generation_id, user)
+        if generation is None:
+            raise GenerationNotFound
+        if generation.ended or generation.attempt == 0:
+            return Progress(generation, generation.text, generation.end)
+        async with self.stream.subscribe(generation.session_id) as subscription:
+            seen = seen_text(generation, await subscription.held())
+        if seen is None:
+            return Progress(generation, "", None)
+        return Progress(generation, seen.text, seen.position)

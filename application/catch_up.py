@@ -1,0 +1,141 @@
+"""What a subscriber missed, from what the stream holds and what the database keeps.
+
+Pure functions: a subscriber comes with a cursor, the stream with its held entries, the database
+with generations in the order of their fences, and out comes what to show next.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from application.events import (
+    Chunk,
+    Done,
+    Entry,
+    Failed,
+    Opening,
+    Reasoning,
+    Snapshot,
+    Stopped,
+    Terminal,
+)
+from domain.generation import Failure, Generation, GenerationStatus
+from domain.position import ORIGIN, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The text of an attempt as the stream shows it, up to and including `position`."""
+
+    position: Position
+    attempt: int
+    text: str
+    reasoning: str
+
+
+def seen_text(generation: Generation, held: Sequence[Entry]) -> Seen | None:
+    """What is held of a generation's latest attempt; None if not from the attempt's beginning."""
+    position, attempt = ORIGIN, 0
+    text: list[str] = []
+    reasoning: list[str] = []
+    for entry in held:
+        event = entry.event
+        if event.generation_id != generation.id or isinstance(event, Terminal):
+            continue
+        position = entry.position
+        match event:
+            case Chunk():
+                text.append(event.text)
+            case Reasoning():
+                reasoning.append(event.text)
+            case Snapshot():
+                attempt, text, reasoning = event.attempt, [event.text], [event.reasoning]
+            case _:
+                attempt, text, reasoning = event.attempt, [], []
+    return Seen(position, attempt, "".join(text), "".join(reasoning)) if attempt else None
+
+
+def catch_up(
+    cursor: Position | None,
+    end: Position,
+    held: Sequence[Entry],
+    generations: Sequence[Generation],
+) -> list[Entry]:
+    """What to show a subscriber with this cursor, in order.
+
+    `end` is where the session's last ended answer ended, `generations` are the claimed ones from
+    the cursor's fence on, or without a cursor those to be shown whole. `held` may be newer than
+    both. Without a cursor an answer is shown as one snapshot. With one it is exactly what came
+    after; where that is no longer held, a snapshot that says so.
+    """
+    after = end if cursor is None else cursor
+    known = {generation.id for generation in generations}
+    newest = max([end.fence, after.fence, *(generation.fence for generation in generations)])
+    shown: list[Entry] = []
+    for generation in generations:
+        own = [entry for entry in held if entry.event.generation_id == generation.id]
+        if cursor is not None:
+            shown += _missed(cursor, generation, own)
+        elif generation.end is None:
+            shown += _running(generation, own)
+        else:
+            shown += _whole(generation, generation.end, recovered=True)
+    shown += [
+        entry
+        for entry in held
+        if entry.position.fence > newest and entry.event.generation_id not in known
+    ]
+    return shown
+
+
+def _running(generation: Generation, own: Sequence[Entry]) -> Iterator[Entry]:
+    seen = seen_text(generation, own)
+    if seen is None:
+        return
+    yield _snapshot(generation, seen, recovered=True)
+    if isinstance(own[-1].event, Terminal):
+        yield own[-1]
+
+
+def _missed(after: Position, generation: Generation, own: Sequence[Entry]) -> Iterator[Entry]:
+    later = [entry for entry in own if entry.position > after]
+    if len(later) == len(own) and later and not isinstance(later[0].event, Opening | Snapshot):
+        later = []  # something between the cursor and the first of them is no longer held
+        if generation.end is None and (seen := seen_text(generation, own)):
+            yield _snapshot(generation, seen, recovered=False)
+    yield from later
+    reached = later[-1].position if later else after
+    if generation.end is None or generation.end <= reached:
+        return
+    if generation.end == reached.next:
+        yield Entry.at(generation.end, terminal_event(generation))
+    else:
+        yield from _whole(generation, generation.end, recovered=False)
+
+
+def _snapshot(generation: Generation, seen: Seen, *, recovered: bool) -> Entry:
+    shown = Snapshot(generation.id, seen.attempt, seen.text, seen.reasoning, recovered)
+    return Entry.at(seen.position, shown)
+
+
+def _whole(generation: Generation, end: Position, *, recovered: bool) -> Iterator[Entry]:
+    text = Snapshot(generation.id, generation.attempt, generation.text, recovered=recovered)
+    yield Entry.at(Position(end.fence, end.seq - 1), text)
+    yield Entry.at(end, terminal_event(generation))
+
+
+def terminal_event(generation: Generation, title: str | None = None) -> Terminal:
+    """The terminal event of an ended generation, as the database tells it."""
+    match generation.status:
+        case GenerationStatus.COMPLETED:
+            return Done(
+                generation.id,
+                generation.answer_id,
+                generation.finish_reason,
+                generation.usage,
+                title,
+            )
+        case GenerationStatus.STOPPED:
+            return Stopped(generation.id, generation.answer_id, generation.usage)
+        case _:
+            failure = generation.failure or Failure("internal_error", "The answer failed.")
+            return Failed(generation.id, generation.answer_id, failure, generation.request_id)

@@ -1,0 +1,59 @@
+"""The generations that this process answers now."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from domain.generation import Generation
+from domain.identifiers import GenerationId
+
+
+class Interruption(Enum):
+    """Why an answer must end before the model has ended it."""
+
+    STOP = auto()  # a person asked for it: keep the text so far
+    FENCED = auto()  # another worker has it: write nothing any more
+    RELEASE = auto()  # this process ends: give it back
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """A generation that is ours for as long as its fence is the highest, with what its model is
+    to be told."""
+
+    generation: Generation
+    interruption: "asyncio.Future[Interruption]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def interrupt(self, why: Interruption) -> None:
+        """The first reason counts."""
+        if not self.interruption.done():
+            self.interruption.set_result(why)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    held: dict[GenerationId, Claim] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(list(self.held.values()))
+
+    @contextmanager
+    def holding(self, claim: Claim) -> Iterator[None]:
+        """While inside, the heartbeat renews the claim and may interrupt it."""
+        self.held[claim.generation.id] = claim
+        try:
+            yield
+        finally:
+            if self.held.get(claim.generation.id) is claim:
+                del self.held[claim.generation.id]
+
+    def interrupt(self, why: Interruption) -> None:
+        for claim in self:
+            claim.interrupt(why)

@@ -1,0 +1,98 @@
+import asyncio
+import itertools
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from application.catch_up import terminal_event
+from application.events import Snapshot
+from application.ports import (
+    EventStream,
+    EventWriter,
+    OpenUnitOfWork,
+    Request,
+    RequestQueue,
+    UnitOfWork,
+)
+from domain.errors import DatabaseUnavailable, QueueUnavailable
+from domain.generation import Ending, Failure, Generation
+from domain.identifiers import GenerationId
+from domain.repositories import Finished
+
+log = logging.getLogger(__name__)
+
+_PATIENCE: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between the tries to store an ending; the last is repeated while the claim may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndGeneration:
+    """Store how an answer ended, then say so, then look at what waits behind it."""
+
+    open_unit_of_work: OpenUnitOfWork
+    stream: EventStream
+    queue: RequestQueue
+
+    async def __call__(
+        self,
+        generation: Generation,
+        ending: Ending,
+        writer: EventWriter,
+        title: str | None,
+    ) -> bool:
+        """False if the claim is lost: then nothing was stored and nothing may be said."""
+        finished = await self._stored(generation, ending)
+        if finished is None:
+            return False
+        writer.write(terminal_event(finished.generation, title))
+        await writer.flush()
+        await self._hint(finished.next_id)
+        return True
+
+    async def as_lost(self, generation: Generation, text: str, failure: Failure) -> bool:
+        """Fail a generation whose workers are gone, with the text that was seen of it."""
+        async with self.open_unit_of_work() as work:
+            finished = await work.generations.fail_lost(generation.id, text, failure)
+            if finished is None:
+                return False
+            await work.commit()
+        ended = finished.generation
+        writer = self.stream.writer(ended.session_id, ended.fence)
+        writer.write(Snapshot(ended.id, ended.attempt, ended.text, recovered=False))
+        writer.write(terminal_event(ended))
+        await writer.flush()
+        await self._hint(finished.next_id)
+        return True
+
+    async def _stored(self, generation: Generation, ending: Ending) -> Finished | None:
+        """Tries again while the database is away: the fence makes a repeat harmless."""
+        for tries in itertools.count():
+            try:
+                async with self.open_unit_of_work() as work:
+                    finished = await work.generations.finish(
+                        generation.id, generation.fence, ending
+                    )
+                    if finished is None:
+                        return await _stored_before(work, generation)
+                    await work.commit()
+                    return finished
+            except DatabaseUnavailable as error:
+                log.warning("the end of %s is not stored yet: %s", generation.id, error)
+            await asyncio.sleep(_PATIENCE[min(tries, len(_PATIENCE) - 1)])
+        raise AssertionError("count() does not end")
+
+    async def _hint(self, next_id: GenerationId | None) -> None:
+        if next_id is None:
+            return
+        try:
+            await self.queue.put(Request(next_id))
+        except QueueUnavailable as error:
+            log.warning("the hint for %s is late: %s", next_id, error)
+
+
+async def _stored_before(work: UnitOfWork, generation: Generation) -> Finished | None:
+    """What a commit left whose reply was lost; None if the claim was lost instead."""
+    found = await work.generations.find(generation.id, generation.owner)
+    if found is not None and found.ended and found.fence == generation.fence:
+        return Finished(found, None)
+    return None

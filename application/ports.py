@@ -1,0 +1,156 @@
+"""What the use cases need of the world. Each docstring is a promise that every adapter keeps."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from application.events import Entry, StreamEvent
+from domain.identifiers import GenerationId, SessionId
+from domain.message import Usage
+from domain.persona import Persona
+from domain.position import Position
+from domain.prompt import Prompt
+from domain.repositories import ChatSessions, Generations, IdempotencyKeys, Messages, Users
+
+
+class UnitOfWork(Protocol):
+    """One transaction: all of it is kept by `commit`, or nothing."""
+
+    @property
+    def users(self) -> Users: ...
+    @property
+    def sessions(self) -> ChatSessions: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def generations(self) -> Generations: ...
+    @property
+    def idempotency_keys(self) -> IdempotencyKeys: ...
+
+    async def commit(self) -> None:
+        """Once it returns, the changes survive the loss of every process."""
+
+
+class OpenUnitOfWork(Protocol):
+    def __call__(self, *, read_only: bool = False) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Leaving it without a commit rolls back. A read-only one sees one moment of the database,
+        waits for no writer, and is never committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A hint that a generation waits. It carries ids, not copies."""
+
+    generation_id: GenerationId
+    request_id: str | None = None
+
+
+class RequestQueue(Protocol):
+    """Hands each request to one worker, oldest first. A hint: the database holds what must be
+    answered, so a request may be lost with a process, or seen twice."""
+
+    async def put(self, request: Request) -> None:
+        """Returns once a worker can take it. Raises QueueUnavailable: it is late then, not lost."""
+
+    async def take(self) -> Request:
+        """Waits for a request. Cancelling the wait loses none."""
+
+    async def done(self, request: Request) -> None:
+        """The request was claimed, or needs no claim: forget it."""
+
+
+class PositionLost(Exception):
+    """What came right after a position is no longer held: look into the database, and go on from
+    `floor`, after which everything is held."""
+
+    def __init__(self, floor: Position) -> None:
+        super().__init__(f"events up to {floor} are no longer held")
+        self.floor = floor
+
+
+class Subscription(Protocol):
+    """One subscriber's view of a session's stream, from its registration on."""
+
+    async def held(self) -> Sequence[Entry]:
+        """All that is held, in order, without a gap."""
+
+    async def next(self, after: Position) -> Sequence[Entry]:
+        """What comes right after a position, without a gap; waits until there is something.
+        Empty when woken. Raises PositionLost."""
+
+    def wake(self) -> None:
+        """Let a waiting `next` return, or the next one if none waits."""
+
+
+class EventWriter(Protocol):
+    """The pen of one claim. Its events get positions `<fence>-0`, `-1`, …"""
+
+    @property
+    def top(self) -> Position:
+        """Of the last stored event; seq -1 before the first."""
+
+    def write(self, event: StreamEvent) -> None:
+        """Never waits. Pieces of text that come faster than they are shown are joined."""
+
+    async def flush(self) -> Position:
+        """Returns the new `top` once all that was written is stored."""
+
+
+class EventStream(Protocol):
+    """A short-lived, replayable view of each session, in order of position.
+
+    It holds the running answer and the one before it, for a while. The writer with the highest
+    fence rules: what an older one writes is not stored.
+    """
+
+    def writer(self, session_id: SessionId, fence: int) -> EventWriter: ...
+
+    def subscribe(self, session_id: SessionId) -> AbstractAsyncContextManager[Subscription]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPiece:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The model says that its answer is whole. Always the last piece."""
+
+    reason: str
+    usage: Usage | None = None
+
+
+Piece = TextPiece | ReasoningPiece | Finish
+
+
+class ChatModel(Protocol):
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        """The answer as it is made. Ends with Finish, or raises ModelFailed; an end without
+        either is not a success. Closing the generator ends the call at once."""
+
+
+class ChatModels(Protocol):
+    @property
+    def default(self) -> str: ...
+
+    def choose(self, model_name: str) -> ChatModel:
+        """Raises ModelNotFound."""
+
+
+class Personas(Protocol):
+    def choose(self, name: str | None) -> Persona | None:
+        """The persona of that name, or the default one; None if there are none at all.
+        Raises PersonaNotFound."""
+
+
+class Ids(Protocol):
+    def session(self) -> SessionId: ...
+
+    def generation(self) -> GenerationId: ...

@@ -1,0 +1,1 @@
+"""What a chat is: its words, rules and promises. Standard library only."""

@@ -1,0 +1,1 @@
+"""Adapters: each keeps a promise of `application/ports.py` with one technology."""

@@ -1,0 +1,1 @@
+"""Queue and event stream within one process."""

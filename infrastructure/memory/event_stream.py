@@ -1,0 +1,248 @@
+"""The event stream of one process. After a restart it is empty: the database answers then."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from time import monotonic
+from typing import Final
+
+from application.events import Chunk, Entry, Opening, Reasoning, Snapshot, StreamEvent, Terminal
+from application.ports import PositionLost
+from domain.identifiers import GenerationId, SessionId
+from domain.position import ORIGIN, Position
+from infrastructure.joining import Piece, join
+
+JOIN_SECONDS: Final = 0.02
+"""How far apart flushes of one answer are at least; the first piece goes at once."""
+
+_MOST_PENDING: Final = 64 * 1024  # characters
+_MOST_AT_ONCE: Final = 256  # entries handed to a subscriber in one batch
+_KEEP_RUNNING_SECONDS: Final = 3600.0
+_KEEP_ENDED_SECONDS: Final = 600.0
+_EXPIRY_SECONDS: Final = 60.0
+
+_position = attrgetter("position")
+
+
+class MemoryEventStream:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock: Final = clock
+        self._logs: Final[dict[SessionId, _Log]] = {}
+        self._dirty: Final[set[_Writer]] = set()
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._expiry_timer: asyncio.TimerHandle | None = None
+
+    def writer(self, session_id: SessionId, fence: int) -> "_Writer":
+        return _Writer(self, session_id, fence)
+
+    @asynccontextmanager
+    async def subscribe(self, session_id: SessionId) -> "AsyncIterator[_Subscription]":
+        log = self._log(session_id)
+        subscription = _Subscription(log)
+        log.subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            log.subscriptions.discard(subscription)
+            self._drop_if_unused(session_id)
+
+    def close(self) -> None:
+        for timer in (self._flush_timer, self._expiry_timer):
+            if timer is not None:
+                timer.cancel()
+        self._logs.clear()
+
+    def expire(self) -> None:
+        """Forget what nobody may want any more: running answers of an hour, ended ones of ten
+        minutes without a new event."""
+        now = self._clock()
+        for session_id, log in list(self._logs.items()):
+            log.expire(now)
+            self._drop_if_unused(session_id)
+
+    def append(self, session_id: SessionId, entries: Sequence[Entry]) -> bool:
+        """False, and nothing is stored, if a higher fence has written, or the place is taken."""
+        stored = self._log(session_id).append(entries, self._clock())
+        self._drop_if_unused(session_id)
+        if self._expiry_timer is None:
+            self._schedule_expiry()
+        return stored
+
+    def flush_soon(self, writer: "_Writer") -> None:
+        self._dirty.add(writer)
+        if self._flush_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(JOIN_SECONDS, self._flush_dirty)
+
+    def _flush_dirty(self) -> None:
+        self._flush_timer = None
+        dirty = list(self._dirty)
+        self._dirty.clear()
+        for writer in dirty:
+            writer.store_pending()
+
+    def _log(self, session_id: SessionId) -> "_Log":
+        log = self._logs.get(session_id)
+        if log is None:
+            log = self._logs[session_id] = _Log(self._clock())
+        return log
+
+    def _drop_if_unused(self, session_id: SessionId) -> None:
+        log = self._logs.get(session_id)
+        if log is not None and not log.entries and not log.subscriptions:
+            del self._logs[session_id]
+
+    def _schedule_expiry(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._expiry_timer = loop.call_later(_EXPIRY_SECONDS, self._expire_again)
+
+    def _expire_again(self) -> None:
+        self.expire()
+        self._expiry_timer = None
+        if self._logs:
+            self._schedule_expiry()
+
+
+class _Log:
+    """One session's entries, and who waits for more. All after `floor` is held."""
+
+    __slots__ = ("changed_at", "entries", "floor", "subscriptions")
+
+    def __init__(self, now: float) -> None:
+        self.entries: list[Entry] = []
+        self.floor = ORIGIN
+        self.changed_at = now
+        self.subscriptions: set[_Subscription] = set()
+
+    def append(self, entries: Sequence[Entry], now: float) -> bool:
+        top = self.entries[-1].position if self.entries else self.floor
+        first = entries[0]
+        if first.position <= top or not (self.entries or _may_begin(first)):
+            return False
+        if isinstance(first.event, Opening):
+            self._trim(first.event.generation_id)
+        self.entries.extend(entries)
+        self.changed_at = now
+        for subscription in self.subscriptions:
+            subscription.notify()
+        return True
+
+    def after(self, position: Position) -> Sequence[Entry]:
+        if position < self.floor:
+            raise PositionLost(self.floor)
+        if not self.entries or self.entries[-1].position <= position:
+            return ()
+        start = bisect_right(self.entries, position, key=_position)
+        return self.entries[start : start + _MOST_AT_ONCE]
+
+    def expire(self, now: float) -> None:
+        if not self.entries:
+            return
+        ended = isinstance(self.entries[-1].event, Terminal)
+        keep = _KEEP_ENDED_SECONDS if ended else _KEEP_RUNNING_SECONDS
+        if now - self.changed_at >= keep:
+            self._cut(len(self.entries))
+
+    def _trim(self, generation_id: GenerationId) -> None:
+        """Keep what is held of this generation, and the answer before it."""
+        previous: GenerationId | None = None
+        for index in range(len(self.entries) - 1, -1, -1):
+            held = self.entries[index].event.generation_id
+            if held not in (generation_id, previous):
+                if previous is not None:
+                    self._cut(index + 1)
+                    return
+                previous = held
+
+    def _cut(self, count: int) -> None:
+        self.floor = self.entries[count - 1].position
+        del self.entries[:count]
+
+
+def _may_begin(entry: Entry) -> bool:
+    """Whether an empty log may begin with it: nothing before it is missed."""
+    return entry.position.seq == 0 or isinstance(entry.event, Snapshot)
+
+
+class _Subscription:
+    __slots__ = ("_log", "_waiter", "_woken")
+
+    def __init__(self, log: _Log) -> None:
+        self._log = log
+        self._waiter: asyncio.Future[None] | None = None
+        self._woken = False
+
+    async def held(self) -> Sequence[Entry]:
+        return tuple(self._log.entries)
+
+    async def next(self, after: Position) -> Sequence[Entry]:
+        entries = self._log.after(after)
+        if not entries and not self._woken:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+            entries = self._log.after(after)
+        self._woken = False
+        return entries
+
+    def wake(self) -> None:
+        self._woken = True
+        self.notify()
+
+    def notify(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class _Writer:
+    __slots__ = ("_fenced", "_length", "_pending", "_quiet_until", "_session_id", "_stream", "top")
+
+    def __init__(self, stream: MemoryEventStream, session_id: SessionId, fence: int) -> None:
+        self._stream = stream
+        self._session_id = session_id
+        self._pending: list[Piece] = []
+        self._length = 0
+        self._quiet_until = 0.0
+        self._fenced = False
+        self.top = Position(fence, -1)
+
+    def write(self, event: StreamEvent) -> None:
+        if not isinstance(event, Chunk | Reasoning):
+            self.store_pending()
+            self._store((event,))
+            return
+        if not self._pending and monotonic() >= self._quiet_until:
+            self._store((event,))
+            self._quiet_until = monotonic() + JOIN_SECONDS
+            return
+        self._pending.append(event)
+        self._length += len(event.text)
+        if self._length >= _MOST_PENDING:
+            self.store_pending()
+        else:
+            self._stream.flush_soon(self)
+
+    async def flush(self) -> Position:
+        self.store_pending()
+        return self.top
+
+    def store_pending(self) -> None:
+        if self._pending:
+            self._store(join(self._pending))
+            self._pending.clear()
+            self._length = 0
+            self._quiet_until = monotonic() + JOIN_SECONDS
+
+    def _store(self, events: Sequence[StreamEvent]) -> None:
+        if self._fenced:
+            return
+        fence, seq = self.top
+        entries = [Entry.at(Position(fence, seq + n), event) for n, event in enumerate(events, 1)]
+        if self._stream.append(self._session_id, entries):
+            self.top = entries[-1].position
+        else:
+            self._fenced = True

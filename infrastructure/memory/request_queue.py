@@ -1,0 +1,24 @@
+import asyncio
+from typing import Final
+
+from application.ports import Request
+from domain.errors import QueueUnavailable
+
+
+class MemoryRequestQueue:
+    """Holds at most `capacity` requests; what is refused then is found by the sweeper."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._requests: Final[asyncio.Queue[Request]] = asyncio.Queue(capacity)
+
+    async def put(self, request: Request) -> None:
+        try:
+            self._requests.put_nowait(request)
+        except asyncio.QueueFull:
+            raise QueueUnavailable("The queue is full.") from None
+
+    async def take(self) -> Request:
+        return await self._requests.get()
+
+    async def done(self, request: Request) -> None:
+        """Nothing to do: what was taken is not held any more."""

@@ -1,0 +1,49 @@
+"""Bring a database to the tables of this version."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from infrastructure.sql.connection import Database, translated
+
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
+
+
+async def migrate(database: Database) -> None:
+    """All steps in one transaction; two processes that try at once take turns."""
+    async with database.connect(read_only=False) as connection:
+        await translated(connection.run_sync(upgrade))
+        await translated(connection.commit())
+
+
+async def is_current(database: Database) -> bool:
+    """Whether the database has the tables of this version."""
+    async with database.connect(read_only=True) as connection:
+        return await translated(connection.run_sync(_revision)) == _head()
+
+
+def upgrade(connection: Connection) -> None:
+    if not connection.in_transaction():
+        connection.begin()  # else alembic would commit each statement by itself on SQLite
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config

@@ -1,0 +1,172 @@
+"""The tables. Times are milliseconds since 1970, UTC, by the database's own clock (`clock.py`)."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    FromClause,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts up by itself only in a column of exactly this type.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("username", String(50), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+chat_sessions = Table(
+    "chat_sessions",
+    metadata,
+    Column("id", String(50), primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("title", Text),
+    Column("model_name", Text),
+    Column("persona", Text),
+    Column("system_prompt", Text),
+    Column("message_count", Integer, nullable=False),
+    Column("last_number", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("end_fence", BigInteger, nullable=False),
+    Column("end_seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index(None, "user_id", "updated_at", "id"),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("id", String(50), primary_key=True),
+    Column("session_id", String(50), ForeignKey("chat_sessions.id"), nullable=False),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("message_id", _Id, ForeignKey("chat_messages.id"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("persona", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("releases", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("lease_until", BigInteger),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("last_seq", BigInteger),
+    Column("finish_reason", Text),
+    Column("usage", JSON(none_as_null=True)),
+    Column("failure", JSON(none_as_null=True)),
+    Column("request_id", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'completed', 'stopped', 'failed')", name="status"
+    ),
+    UniqueConstraint("session_id", "number"),
+    Index(None, "session_id", "fence"),
+    Index(None, "message_id"),
+    Index(
+        "uq_generations_running",
+        "session_id",
+        unique=True,
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+    Index(
+        "ix_generations_active",
+        "created_at",
+        sqlite_where=text("status IN ('queued', 'running')"),
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+    Index(
+        "ix_generations_session_active",
+        "session_id",
+        "number",
+        sqlite_where=text("status IN ('queued', 'running')"),
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+)
+
+chat_messages = Table(
+    "chat_messages",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("session_id", String(50), ForeignKey("chat_sessions.id"), nullable=False),
+    Column("generation_id", String(50)),
+    Column("number", BigInteger, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("status", String(16)),
+    Column("finish_reason", Text),
+    Column("usage", JSON(none_as_null=True)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    CheckConstraint(
+        "role IN ('system', 'user', 'assistant', 'function', 'tool', 'developer')", name="role"
+    ),
+    Index(None, "session_id", "number"),
+    Index(
+        "uq_chat_messages_answer",
+        "generation_id",
+        unique=True,
+        sqlite_where=text("role = 'assistant'"),
+        postgresql_where=text("role = 'assistant'"),
+    ),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("session_id", String(50), nullable=False),
+    Column("message_id", _Id, nullable=False),
+    Column("generation_id", String(50), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+
+# Written out, not bound: the planner uses the partial indexes only if it sees these very words.
+# Thanks to them the cost of a message does not grow with the history of its session.
+_QUEUED: ColumnElement[str] = literal_column("'queued'")
+_RUNNING: ColumnElement[str] = literal_column("'running'")
+ASSISTANT: ColumnElement[str] = literal_column("'assistant'")
+
+
+def is_running(table: FromClause) -> ColumnElement[bool]:
+    return table.c.status == _RUNNING
+
+
+def is_active(table: FromClause) -> ColumnElement[bool]:
+    return table.c.status.in_((_QUEUED, _RUNNING))
+
+
+def is_queued(table: FromClause) -> ColumnElement[bool]:
+    return is_active(table) & (table.c.status == _QUEUED)

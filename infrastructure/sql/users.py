@@ -1,0 +1,18 @@
+from sqlalchemy import Connection, insert, select
+
+from domain.identifiers import UserId
+from domain.user import User
+from infrastructure.sql.clock import now_ms, to_datetime
+from infrastructure.sql.connection import Repository, statement
+from infrastructure.sql.tables import users
+
+
+class SqlUsers(Repository):
+    @statement
+    def get_or_add(self, connection: Connection, username: str) -> User:
+        row = connection.execute(select(users).where(users.c.username == username)).one_or_none()
+        if row is None:
+            row = connection.execute(
+                insert(users).values(username=username, created_at=now_ms()).returning(users)
+            ).one()
+        return User(UserId(row.id), row.username, to_datetime(row.created_at))

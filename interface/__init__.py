@@ -1,0 +1,1 @@
+"""The ways in: HTTP, SSE, WebSocket, and the worker that takes requests from the queue."""

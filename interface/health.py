@@ -1,0 +1,44 @@
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from application.ports import OpenUnitOfWork
+from domain.errors import ChatError
+from interface.problems import problem_of
+from interface.replies import json_reply, problem_reply
+from interface.request_id import request_id_of
+
+
+class Restarting(ChatError):
+    """The process is about to end; another one, or the next, takes over."""
+
+    code = "restarting"
+
+    def __init__(self) -> None:
+        super().__init__("This process is about to end.")
+
+
+@dataclass(slots=True, eq=False)
+class HealthRoutes:
+    """`/healthz`: the process answers. `/readyz`: it can take requests."""
+
+    open_unit_of_work: OpenUnitOfWork
+    draining: bool = field(default=False, init=False)
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/healthz", self.health), Route("/readyz", self.ready)]
+
+    async def health(self, _: Request) -> Response:
+        return json_reply({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        try:
+            if self.draining:
+                raise Restarting
+            async with self.open_unit_of_work(read_only=True) as work:
+                await work.sessions.ends(())
+        except ChatError as error:
+            return problem_reply(problem_of(error, "/readyz", request_id_of(request.scope)))
+        return json_reply({"status": "ready", "database": "ok", "queue": "ok"})

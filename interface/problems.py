@@ -1,0 +1,61 @@
+"""Errors as clients see them: RFC 9457 problem details, and the one table of codes."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from domain.errors import ChatError, Flaw
+
+# code: status. Codes are stable; `docs/errors.md` says what each means.
+STATUS: Final[Mapping[str, HTTPStatus]] = {
+    "invalid_request": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "not_found": HTTPStatus.NOT_FOUND,
+    "session_not_found": HTTPStatus.NOT_FOUND,
+    "generation_not_found": HTTPStatus.NOT_FOUND,
+    "model_not_found": HTTPStatus.NOT_FOUND,
+    "persona_not_found": HTTPStatus.NOT_FOUND,
+    "file_not_found": HTTPStatus.NOT_FOUND,
+    "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
+    "session_busy": HTTPStatus.CONFLICT,
+    "idempotency_conflict": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "payload_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "bad_request": HTTPStatus.BAD_REQUEST,
+    "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "database_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "queue_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "restarting": HTTPStatus.SERVICE_UNAVAILABLE,
+    "upstream_error": HTTPStatus.BAD_GATEWAY,
+    "upstream_truncated": HTTPStatus.BAD_GATEWAY,
+    "worker_lost": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+RETRY_AFTER_SECONDS: Final = 2
+
+
+def problem(
+    code: str,
+    detail: str,
+    *,
+    instance: str | None,
+    request_id: str | None,
+    flaws: Sequence[Flaw] = (),
+) -> dict[str, Any]:
+    status = STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    shown: dict[str, Any] = {
+        "type": f"urn:llm-chat:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status.value,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+        "request_id": request_id,
+    }
+    if flaws:
+        shown["errors"] = [{"pointer": flaw.pointer, "message": flaw.message} for flaw in flaws]
+    return shown
+
+
+def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> dict[str, Any]:
+    return problem(
+        error.code, str(error), instance=instance, request_id=request_id, flaws=error.flaws
+    )

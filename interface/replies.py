@@ -1,0 +1,64 @@
+"""HTTP replies: JSON, and every error as a problem."""
+
+import logging
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain.errors import ChatError
+from interface.problems import RETRY_AFTER_SECONDS, STATUS, problem, problem_of
+from interface.request_id import request_id_of
+from interface.wire import Json, encode
+
+log = logging.getLogger(__name__)
+
+
+def json_reply(content: object, status: int = 200) -> Response:
+    return Response(encode(content), status, media_type="application/json")
+
+
+def problem_reply(shown: Json) -> Response:
+    headers = {}
+    if shown["status"] in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return Response(
+        encode(shown), shown["status"], headers=headers, media_type="application/problem+json"
+    )
+
+
+def on_chat_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ChatError)
+    if STATUS[error.code] >= 500:
+        log.warning("%s: %s", error.code, error.__cause__ or error)
+    return problem_reply(problem_of(error, request.url.path, request_id_of(request.scope)))
+
+
+def on_http_exception(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such route, no such method, too large a body."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}.get(
+        error.status_code, "bad_request"
+    )
+    reply = problem_reply(
+        problem(
+            code,
+            error.detail,
+            instance=request.url.path,
+            request_id=request_id_of(request.scope),
+        )
+    )
+    reply.headers.update(error.headers or {})
+    return reply
+
+
+def on_fault(request: Request, _: Exception) -> Response:
+    """A fault of ours: the traceback is in the log, the client learns how to name it."""
+    return problem_reply(
+        problem(
+            "internal_error",
+            "Something went wrong on our side.",
+            instance=request.url.path,
+            request_id=request_id_of(request.scope),
+        )
+    )

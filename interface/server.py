@@ -1,0 +1,65 @@
+"""The HTTP server, set for long streams."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from interface.websocket import MAX_FRAME_BYTES
+
+STREAM_END_SECONDS: Final = 2
+"""How long handlers have to end when the process stops; they are told to at once."""
+
+
+class Server(uvicorn.Server):
+    """Tells the application that the end begins, before connections are closed: uvicorn itself
+    would wait for open streams. Its lifespan is off, because it ends before the handlers do: what
+    the application needs is open around `serve`."""
+
+    def __init__(self, app: ASGIApp, begin_drain: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=MAX_FRAME_BYTES,
+                ws_per_message_deflate=False,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=STREAM_END_SECONDS,
+            )
+        )
+        self._begin_drain: Final = begin_drain
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As the parent's, but a signal that was obeyed is not raised again at the end: that
+        would end the process before it has closed its files."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._begin_drain()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError if the address can't be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=2048)
+    listening.setblocking(False)
+    return listening

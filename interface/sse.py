@@ -1,0 +1,115 @@
+"""Server-sent events, written to ASGI without a framework in between: it runs for every event of
+every subscriber."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from application.follow_session import FollowGeneration, Following, FollowSession
+from domain.errors import ChatError
+from domain.identifiers import GenerationId, SessionId, UserId
+from domain.position import Position
+from interface.asker import Asker
+from interface.heartbeats import Heartbeats
+from interface.wire import encode, gone_json, sse_event
+
+log = logging.getLogger(__name__)
+
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+_RETRY: Final = b"retry: 1000\n\n"
+_HEARTBEAT: Final = b":\n\n"
+
+Follow = Callable[[UserId, str, Position | None], AbstractAsyncContextManager[Following]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SseDoor:
+    """An ASGI endpoint that follows whatever the path parameter `name` names."""
+
+    who: Asker
+    follow: Follow
+    parameter: str
+    heartbeats: Heartbeats
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = HTTPConnection(scope)
+        user = await self.who(connection)
+        followed = connection.path_params[self.parameter]
+        async with self.follow(user, followed, _cursor(connection)) as following:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+                return
+            leaving = asyncio.create_task(_until_left(receive, following))
+            try:
+                with self.heartbeats.for_(following):
+                    await _write(following, send)
+            finally:
+                leaving.cancel()
+
+
+def sse_routes(
+    who: Asker, session: FollowSession, generation: FollowGeneration, heartbeats: Heartbeats
+) -> list[BaseRoute]:
+    def follow_session(
+        user: UserId, session_id: str, cursor: Position | None
+    ) -> AbstractAsyncContextManager[Following]:
+        return session(user, SessionId(session_id), cursor)
+
+    def follow_generation(
+        user: UserId, generation_id: str, cursor: Position | None
+    ) -> AbstractAsyncContextManager[Following]:
+        return generation(user, GenerationId(generation_id), cursor)
+
+    return [
+        Route(
+            "/sse/{session_id}",
+            SseDoor(who, follow_session, "session_id", heartbeats),
+            methods=["GET"],
+        ),
+        Route(
+            "/api/chat/generations/{generation_id}/stream",
+            SseDoor(who, follow_generation, "generation_id", heartbeats),
+            methods=["GET"],
+        ),
+    ]
+
+
+def _cursor(connection: HTTPConnection) -> Position | None:
+    """The header is what a browser sends by itself when it comes back, so it is the newer one."""
+    given = connection.headers.get("last-event-id") or connection.query_params.get("last_event_id")
+    return Position.parse(given) if given else None
+
+
+async def _write(following: Following, send: Send) -> None:
+    async def write(body: bytes, *, more: bool = True) -> None:
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
+    session_id = following.session_id
+    await write(_RETRY)
+    try:
+        async for batch in following:
+            shown = b"".join([sse_event(session_id, entry) for entry in batch])
+            await write(shown or _HEARTBEAT)
+    except ChatError as error:  # the client comes back, with its cursor
+        log.warning("a stream ends early: %s: %s", error.code, error.__cause__ or error)
+    if following.gone:
+        await write(b"data: %b\n\n" % encode(gone_json(session_id)))
+    await write(b"", more=False)
+
+
+async def _until_left(receive: Receive, following: Following) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    following.end()

@@ -1,0 +1,221 @@
+"""`/ws`: a plain text frame is a message, a JSON object with `type` is a command."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+
+from application.follow_session import Following, FollowSession
+from application.open_session import OpenSession, Wishes
+from application.submit_message import Submission, SubmitMessage
+from domain.errors import ChatError, Flaw, InvalidInput, SessionNotFound
+from domain.identifiers import SessionId, UserId
+from domain.position import Position
+from interface.asker import Asker
+from interface.problems import problem_of
+from interface.request_id import request_id_of
+from interface.wire import (
+    FollowFrame,
+    Frame,
+    Json,
+    PingFrame,
+    ResumeFrame,
+    SendFrame,
+    UnfollowFrame,
+    accepted_frame,
+    encode,
+    error_frame,
+    gone_json,
+    opened_frame,
+    parse_frame,
+    websocket_event,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_FRAME_BYTES: Final = 256 * 1024
+MAX_FOLLOWED: Final = 100
+"""Sessions that one socket may follow."""
+
+# Close codes, by what the client should do.
+NO_SUCH_SESSION: Final = 4404
+COME_BACK_LATER: Final = 1013
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WebSocketDoor:
+    who: Asker
+    open_session: OpenSession
+    follow_session: FollowSession
+    submit_message: SubmitMessage
+
+    def routes(self) -> list[BaseRoute]:
+        return [WebSocketRoute("/ws", self)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = HTTPConnection(scope)
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept"})
+        socket = _Socket(self, send, request_id_of(scope))
+        try:
+            await socket.enter(connection)
+            while (message := await receive())["type"] == "websocket.receive":
+                await socket.hear(message.get("text"))
+        except _Refused as refused:
+            await socket.close(refused.code, refused.reason)
+        except OSError:
+            pass  # the client is gone; what it sent is stored
+        finally:
+            await socket.leave()
+
+
+class _Refused(Exception):
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(slots=True, eq=False)
+class _Socket:
+    """One client: the session it is at home in, and those that it follows."""
+
+    door: WebSocketDoor
+    transmit: Send
+    request_id: str
+    user: UserId = field(default=UserId(0), init=False)
+    home: SessionId = field(default=SessionId(""), init=False)
+    followed: "dict[SessionId, _Followed]" = field(default_factory=dict, init=False)
+    heard: "count[int]" = field(default_factory=lambda: count(1), init=False)
+
+    async def enter(self, connection: HTTPConnection) -> None:
+        query = connection.query_params
+        given = query.get("session_id")
+        try:
+            self.user = await self.door.who(connection)
+            if given is None:
+                self.home = (await self.door.open_session(self.user, Wishes())).session.id
+            else:
+                self.home = SessionId(given)
+            await self._follow(self.home, query.get("last_event_id"), "session")
+        except SessionNotFound as error:
+            await self._refuse(error, NO_SUCH_SESSION)
+        except ChatError as error:
+            await self._refuse(error, COME_BACK_LATER)
+
+    async def hear(self, text: str | None) -> None:
+        """Do what a frame asks; a bad one is answered and changes nothing."""
+        frame: Frame | None = None
+        try:
+            if text is None:
+                raise InvalidInput(Flaw("", "Send text frames, not binary ones."))
+            frame = parse_frame(text)
+            await self._obey(frame)
+        except ChatError as error:
+            key = frame.client_message_id if isinstance(frame, SendFrame) else None
+            shown = problem_of(error, "/ws", self.request_id)
+            await self._say(error_frame(shown, key))
+
+    async def leave(self) -> None:
+        for session_id in list(self.followed):
+            await self._unfollow(session_id)
+
+    async def close(self, code: int, reason: str) -> None:
+        await self.transmit({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _obey(self, frame: Frame) -> None:
+        match frame:
+            case SendFrame():
+                await self._submit(frame)
+            case ResumeFrame():
+                session_id = SessionId(frame.session_id or self.home)
+                await self._follow(session_id, frame.last_event_id, None)
+            case FollowFrame():
+                session_id = SessionId(frame.session_id)
+                if session_id not in self.followed and len(self.followed) >= MAX_FOLLOWED:
+                    raise InvalidInput(
+                        Flaw("/session_id", f"A socket follows at most {MAX_FOLLOWED} sessions.")
+                    )
+                await self._follow(session_id, frame.last_event_id, "following")
+            case UnfollowFrame():
+                session_id = SessionId(frame.session_id)
+                reached = await self._unfollow(session_id)
+                if reached is None:
+                    raise InvalidInput(Flaw("/session_id", "This session is not followed here."))
+                await self._say(opened_frame("unfollowed", session_id, reached))
+            case PingFrame():
+                await self._say({"type": "pong"})
+
+    async def _submit(self, frame: SendFrame) -> None:
+        submission = Submission(
+            frame.message,
+            frame.model_name,
+            frame.persona,
+            tuple(frame.file_ids),
+            frame.client_message_id,
+            f"{self.request_id[:56]}.{next(self.heard)}",
+        )
+        session_id = SessionId(frame.session_id or self.home)
+        accepted = await self.door.submit_message(self.user, session_id, submission)
+        await self._say(accepted_frame(accepted, frame.client_message_id))
+
+    async def _follow(
+        self, session_id: SessionId, last_event_id: str | None, announce: str | None
+    ) -> None:
+        """Follow from a cursor on, instead of from where the socket stood, if it did."""
+        cursor = Position.parse(last_event_id) if last_event_id else None
+        async with AsyncExitStack() as entering:
+            following = await entering.enter_async_context(
+                self.door.follow_session(self.user, session_id, cursor)
+            )
+            await self._unfollow(session_id)
+            if announce is not None:
+                await self._say(opened_frame(announce, session_id, following.began))
+            leave = entering.pop_all()
+        telling = asyncio.create_task(self._tell(following))
+        self.followed[session_id] = _Followed(following, leave, telling)
+
+    async def _unfollow(self, session_id: SessionId) -> Position | None:
+        """Where it had come to; None if it was not followed."""
+        followed = self.followed.pop(session_id, None)
+        if followed is None:
+            return None
+        followed.telling.cancel()
+        await asyncio.wait((followed.telling,))
+        await followed.leave.aclose()
+        return followed.following.position
+
+    async def _tell(self, following: Following) -> None:
+        session_id = following.session_id
+        try:
+            async for batch in following:
+                for entry in batch:
+                    text = websocket_event(session_id, entry)
+                    await self.transmit({"type": "websocket.send", "text": text})
+            if following.gone:
+                await self._say(gone_json(session_id))
+        except OSError:
+            pass  # the client is gone
+        except ChatError as error:
+            log.warning("a stream ends early: %s: %s", error.code, error.__cause__ or error)
+            await self.close(COME_BACK_LATER, error.code)
+
+    async def _refuse(self, error: ChatError, code: int) -> None:
+        await self._say(error_frame(problem_of(error, "/ws", self.request_id)))
+        raise _Refused(code, error.code) from None
+
+    async def _say(self, frame: Json) -> None:
+        await self.transmit({"type": "websocket.send", "text": encode(frame).decode()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    following: Following
+    leave: AsyncExitStack
+    telling: "asyncio.Task[None]"

@@ -1,0 +1,122 @@
+"""The worker: a way in, like a handler, but its requests come from the queue."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from application.answer_message import AnswerMessage
+from application.claim_generation import ClaimGeneration
+from application.claims import Claims, Interruption
+from application.ports import Request, RequestQueue
+from application.renew_claims import RenewClaims
+from application.sweep_generations import SweepGenerations
+from domain.errors import ChatError
+from domain.identifiers import GenerationId
+from interface.repeat import repeat
+
+log = logging.getLogger(__name__)
+
+_RELEASE_SECONDS: Final = 3.0
+_QUEUE_PAUSE_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """Answers up to `concurrency` generations at a time. `lease_seconds` is how long a claim
+    holds without a heartbeat; there are three in that time."""
+
+    queue: RequestQueue
+    claim: ClaimGeneration
+    answer: AnswerMessage
+    renew: RenewClaims
+    sweep: SweepGenerations
+    claims: Claims
+    concurrency: int
+    lease_seconds: float
+    sweep_seconds: float
+    _answers: dict[GenerationId, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _slot_free: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _taking: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+    _renewing: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        self._slot_free.set()
+        self._renewing = asyncio.create_task(repeat(self.lease_seconds / 3, self.renew))
+        self._taking = [
+            asyncio.create_task(self._take()),
+            asyncio.create_task(repeat(self.sweep_seconds, self._sweep, jitter=0.25)),
+        ]
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Claim nothing more; finish what is being answered, or give it back after the grace."""
+        await _cancel(*self._taking)
+        await self._ended(grace_seconds)
+        if self._answers:
+            log.info("giving back %d answers", len(self._answers))
+            self.claims.interrupt(Interruption.RELEASE)
+            await self._ended(_RELEASE_SECONDS)
+        await _cancel(*self._answers.values())
+        if self._renewing is not None:
+            await _cancel(self._renewing)
+
+    async def _ended(self, within_seconds: float) -> None:
+        if self._answers:
+            await asyncio.wait(self._answers.values(), timeout=within_seconds)
+
+    async def _take(self) -> None:
+        while True:
+            await self._slot_free.wait()
+            try:
+                request = await self.queue.take()
+            except ChatError as error:
+                log.warning("%s: %s", error.code, error.__cause__ or error)
+                await asyncio.sleep(_QUEUE_PAUSE_SECONDS)
+                continue
+            if request.generation_id in self._answers:
+                await self.queue.done(request)
+            else:
+                self._begin(request, hinted=True)
+
+    async def _sweep(self) -> None:
+        free = max(0, self.concurrency - len(self._answers))
+        for generation_id in await self.sweep(free):
+            if generation_id not in self._answers:
+                self._begin(Request(generation_id), hinted=False)
+
+    def _begin(self, request: Request, *, hinted: bool) -> None:
+        task = asyncio.create_task(self._work(request, hinted=hinted))
+        self._answers[request.generation_id] = task
+        if len(self._answers) >= self.concurrency:
+            self._slot_free.clear()
+
+        def end(_: asyncio.Task[None]) -> None:
+            del self._answers[request.generation_id]
+            self._slot_free.set()
+
+        task.add_done_callback(end)
+
+    async def _work(self, request: Request, *, hinted: bool) -> None:
+        try:
+            claimed = await self.claim(request.generation_id)
+            if hinted:
+                await self.queue.done(request)
+            if claimed is not None:
+                generation = claimed.claim.generation
+                log.info(
+                    "answering %s, attempt %d, request %s",
+                    generation.id,
+                    generation.attempt,
+                    generation.request_id,
+                )
+                await self.answer(claimed)
+        except ChatError as error:
+            log.warning("%s: %s: %s", request.generation_id, error.code, error.__cause__ or error)
+        except Exception:
+            log.exception("%s is left to another try", request.generation_id)
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

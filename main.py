@@ -1,0 +1,248 @@
+"""The composition root: the one place that knows which technology keeps which promise."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+from starlette.applications import Starlette
+
+from application.answer_message import AnswerMessage
+from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
+from application.claim_generation import ClaimGeneration
+from application.claims import Claims
+from application.end_generation import EndGeneration
+from application.enter import EnterOpenly
+from application.follow_session import Followers, FollowGeneration, FollowSession
+from application.open_session import OpenSession
+from application.ports import ChatModels, EventStream, OpenUnitOfWork, Personas, RequestQueue
+from application.renew_claims import RenewClaims
+from application.submit_message import SubmitMessage
+from application.sweep_generations import SweepGenerations
+from application.watch_sessions import WatchSessions
+from domain.errors import DatabaseUnavailable
+from infrastructure.memory.event_stream import MemoryEventStream
+from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.models.registry import server_models
+from infrastructure.personas_file import BadPersonasFile, read_personas
+from infrastructure.random_ids import RandomIds
+from infrastructure.sql.migrate import is_current, migrate
+from infrastructure.sql.sqlite import SqliteDatabase
+from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
+from interface.app import build_app
+from interface.asker import OpenDoor
+from interface.generations import GenerationRoutes
+from interface.health import HealthRoutes
+from interface.heartbeats import Heartbeats
+from interface.repeat import repeat
+from interface.server import Server, listen
+from interface.sessions import SessionRoutes
+from interface.sse import sse_routes
+from interface.websocket import WebSocketDoor
+from interface.worker import Worker
+from settings import BadSettings, Settings, read_settings
+
+log = logging.getLogger("llm_chat")
+
+
+class NotReady(Exception):
+    """The start can't go on; the sentence says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What keeps the promises of `application/ports.py` here."""
+
+    database: SqliteDatabase
+    open_unit_of_work: OpenUnitOfWork
+    queue: RequestQueue
+    stream: EventStream
+    models: ChatModels
+    personas: Personas
+
+
+@asynccontextmanager
+async def open_adapters(settings: Settings, *, migrates: bool) -> AsyncIterator[Adapters]:
+    """Raises NotReady, DatabaseUnavailable."""
+    personas = read_personas(settings.personas_file)
+    database = SqliteDatabase(settings.sqlite_path)
+    stream = MemoryEventStream()
+    async with AsyncExitStack() as closing:
+        closing.callback(stream.close)
+        closing.push_async_callback(database.close)
+        await database.open()
+        if migrates:
+            await migrate(database)
+        elif not await is_current(database):
+            raise NotReady("the database is not up to date: run `python main.py migrate`")
+        yield Adapters(
+            database,
+            OpenSqlUnitOfWork(database),
+            MemoryRequestQueue(),
+            stream,
+            server_models(settings.simulated_delay, settings.simulated_chunks),
+            personas,
+        )
+
+
+def build_worker(settings: Settings, adapters: Adapters) -> Worker:
+    open_unit_of_work, stream, queue = adapters.open_unit_of_work, adapters.stream, adapters.queue
+    claims = Claims()
+    end = EndGeneration(open_unit_of_work, stream, queue)
+    lease = settings.lease_seconds
+    return Worker(
+        queue,
+        ClaimGeneration(open_unit_of_work, adapters.personas, lease, settings.context_messages),
+        AnswerMessage(open_unit_of_work, stream, adapters.models, claims, end),
+        RenewClaims(open_unit_of_work, claims, lease),
+        SweepGenerations(open_unit_of_work, stream, end, settings.sweep_seconds),
+        claims,
+        settings.worker_concurrency,
+        lease,
+        settings.sweep_seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The doors, and what runs beside them."""
+
+    app: Starlette
+    health: HealthRoutes
+    followers: Followers
+    heartbeats: Heartbeats
+    watch: WatchSessions
+
+
+def build_web(adapters: Adapters) -> Web:
+    open_unit_of_work, stream = adapters.open_unit_of_work, adapters.stream
+    models, personas, ids = adapters.models, adapters.personas, RandomIds()
+    who = OpenDoor(EnterOpenly(open_unit_of_work))
+    followers, heartbeats = Followers(), Heartbeats()
+    follow_session = FollowSession(open_unit_of_work, stream, followers)
+    follow_generation = FollowGeneration(open_unit_of_work, stream, followers)
+    open_session = OpenSession(open_unit_of_work, models, personas, ids)
+    submit = SubmitMessage(open_unit_of_work, adapters.queue, models, personas, ids)
+    health = HealthRoutes(open_unit_of_work)
+    sessions = SessionRoutes(
+        who,
+        open_session,
+        ListSessions(open_unit_of_work),
+        ReadSession(open_unit_of_work),
+        ReadMessages(open_unit_of_work),
+        submit,
+    )
+    app = build_app(
+        [
+            *health.routes(),
+            *sessions.routes(),
+            *sse_routes(who, follow_session, follow_generation, heartbeats),
+            *GenerationRoutes(who, ReadGeneration(open_unit_of_work, stream)).routes(),
+            *WebSocketDoor(who, open_session, follow_session, submit).routes(),
+        ]
+    )
+    watch = WatchSessions(open_unit_of_work, followers)
+    return Web(app, health, followers, heartbeats, watch)
+
+
+async def run_web(settings: Settings, *, answers: bool) -> None:
+    """The doors; and if it `answers`, the worker in the same process."""
+    try:
+        listening = listen(settings.host, settings.port)
+    except OSError as error:
+        raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
+    with listening:
+        async with open_adapters(settings, migrates=answers) as adapters:
+            web = build_web(adapters)
+            worker = build_worker(settings, adapters) if answers else None
+            draining: list[asyncio.Task[None]] = []
+
+            def begin_drain() -> None:
+                web.health.draining = True
+                web.followers.end()
+                if worker is not None:
+                    draining.append(asyncio.create_task(worker.drain(settings.shutdown_grace)))
+
+            if worker is not None:
+                worker.start()
+            host, port = listening.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
+            beating = asyncio.create_task(repeat(1, web.heartbeats.beat))
+            watching = asyncio.create_task(repeat(settings.watchdog_seconds, web.watch, jitter=0.1))
+            await Server(web.app, begin_drain).serve([listening])
+            await asyncio.gather(*draining)
+            for task in (beating, watching):
+                task.cancel()
+    log.info("llm-chat has stopped")
+
+
+async def run_worker(settings: Settings) -> None:
+    """A worker without doors."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_adapters(settings, migrates=False) as adapters:
+        worker = build_worker(settings, adapters)
+        worker.start()
+        log.info("the worker takes requests")
+        await stop.wait()
+        await worker.drain(settings.shutdown_grace)
+    log.info("the worker has stopped")
+
+
+async def run_migrate(settings: Settings) -> None:
+    async with open_adapters(settings, migrates=True):
+        log.info("the database is up to date")
+
+
+COMMANDS: dict[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {
+    "dev": lambda settings: run_web(settings, answers=True),
+    "serve": lambda settings: run_web(settings, answers=False),
+    "work": run_worker,
+    "migrate": run_migrate,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description="A backend for streamed chat with language models."
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        default="dev",
+        choices=COMMANDS,
+        help="dev: all in one process (default); serve: doors; work: a worker; migrate: tables",
+    )
+    parser.add_argument("--host")
+    parser.add_argument("--port")
+    given = parser.parse_args(arguments)
+    try:
+        settings = read_settings(host=given.host, port=given.port)
+        set_up_logging(settings.log_level)
+        uvloop.run(COMMANDS[given.command](settings))
+    except (BadSettings, BadPersonasFile, NotReady, DatabaseUnavailable) as error:
+        cause = f" ({error.__cause__})" if isinstance(error, DatabaseUnavailable) else ""
+        print(f"llm-chat: {error}{cause}".replace("\n", " "), file=sys.stderr)
+        return 2
+    return 0
+
+
+def set_up_logging(level: str) -> None:
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    # Their lines at lower levels hold query strings, or say nothing to an operator.
+    for name in ("uvicorn", "uvicorn.error", "websockets", "alembic", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

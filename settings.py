@@ -1,0 +1,82 @@
+"""What the environment says. Read once; nothing else looks into the environment."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SQLITE: Final = ("sqlite:///", "sqlite+aiosqlite:///")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class BadSettings(Exception):
+    """The start can't go on; the sentence says which variable is wrong and why."""
+
+
+class AuthMode(StrEnum):
+    OPEN = "open"
+    REQUIRED = "required"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_file=".env", env_ignore_empty=True
+    )
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    database_url: str = "sqlite:///data/llm-chat.db"
+    redis_url: str = ""
+    auth_mode: AuthMode | None = None
+    personas_file: Path = Path("style.yaml")
+    worker_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
+    context_messages: Annotated[int, Field(ge=1, le=1_000)] = 20
+    lease_seconds: Seconds = 6.0
+    sweep_seconds: Seconds = 2.0
+    watchdog_seconds: Seconds = 5.0
+    shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
+    simulated_delay: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.2
+    simulated_chunks: Annotated[int, Field(ge=1, le=1_000_000)] = 400
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def sqlite_path(self) -> Path:
+        for prefix in _SQLITE:
+            if self.database_url.startswith(prefix):
+                return Path(self.database_url.removeprefix(prefix))
+        raise BadSettings("DATABASE_URL: this version keeps its data in sqlite:///<file> only")
+
+
+def read_settings(**overrides: object) -> Settings:
+    """From the environment; what is given by hand goes before it. Raises BadSettings."""
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadSettings(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if not settings.sqlite_path.name:
+        raise BadSettings("DATABASE_URL: the file's name is missing")
+    if settings.redis_url:
+        raise BadSettings(
+            "REDIS_URL: this version has its queue in the process only; leave it empty"
+        )
+    if settings.auth_mode is AuthMode.REQUIRED:
+        raise BadSettings("AUTH_MODE: this version has no accounts yet; only `open` works")
+    if settings.auth_mode is None and not _is_loopback(settings.host):
+        raise BadSettings(
+            f"AUTH_MODE: anybody who reaches {settings.host} could use this server; "
+            "say AUTH_MODE=open if that is meant"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

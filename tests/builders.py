@@ -1,0 +1,122 @@
+"""Things to test with, each complete and ordinary unless told otherwise."""
+
+from datetime import UTC, datetime
+
+from application.ports import OpenUnitOfWork
+from domain.chat_session import ChatSession
+from domain.generation import Ending, Generation, GenerationStatus
+from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.message import Usage
+from domain.repositories import NewGeneration, NewQuestion, NewSession
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+USER = UserId(1)
+SESSION = SessionId("session_1")
+GENERATION = GenerationId("gen_1")
+
+
+def a_session(unanswered: int = 0, title: str | None = None) -> ChatSession:
+    return ChatSession(
+        SESSION,
+        USER,
+        title,
+        None,
+        None,
+        None,
+        message_count=0,
+        last_number=0,
+        created_at=NOON,
+        updated_at=NOON,
+        unanswered=unanswered,
+    )
+
+
+def a_generation(
+    generation_id: GenerationId = GENERATION,
+    *,
+    status: GenerationStatus = GenerationStatus.RUNNING,
+    fence: int = 1,
+    attempt: int = 1,
+    last_seq: int | None = None,
+    text: str = "",
+) -> Generation:
+    return Generation(
+        generation_id,
+        SESSION,
+        USER,
+        MessageId(1),
+        1,
+        status,
+        "scripted",
+        None,
+        attempt=attempt,
+        fence=fence,
+        created_at=NOON,
+        last_seq=last_seq,
+        text=text,
+    )
+
+
+def completed(text: str = "the answer", last_seq: int = 2) -> Ending:
+    return Ending(GenerationStatus.COMPLETED, text, last_seq, "stop", Usage(3, 4))
+
+
+async def add_user(database: OpenUnitOfWork, username: str = "ada") -> UserId:
+    async with database() as work:
+        user = await work.users.get_or_add(username)
+        await work.commit()
+    return user.id
+
+
+async def add_session(
+    database: OpenUnitOfWork, user: UserId, session_id: str = "session_1"
+) -> SessionId:
+    async with database() as work:
+        assert await work.sessions.add(NewSession(SessionId(session_id), user))
+        await work.commit()
+    return SessionId(session_id)
+
+
+async def add_question(
+    database: OpenUnitOfWork,
+    user: UserId,
+    session_id: SessionId,
+    text: str = "why?",
+    generation_id: str | None = None,
+) -> GenerationId:
+    """A question that waits, as `SubmitMessage` leaves it."""
+    async with database() as work:
+        session = await work.sessions.lock(session_id, user)
+        assert session is not None
+        asked, number = session.ask(text)
+        made = GenerationId(generation_id or f"gen_{session_id}_{number}")
+        message_id = await work.messages.add_question(NewQuestion(session_id, made, number, text))
+        await work.generations.add(
+            NewGeneration(made, session_id, user, message_id, number, "scripted", None, "request-1")
+        )
+        await work.sessions.save(asked)
+        await work.commit()
+    return made
+
+
+async def claim(
+    database: OpenUnitOfWork, generation_id: GenerationId, lease_seconds: float = 60
+) -> Generation | None:
+    async with database() as work:
+        claimed = await work.generations.claim(generation_id, lease_seconds)
+        if claimed is not None:
+            await work.commit()
+    return claimed
+
+
+async def finish(
+    database: OpenUnitOfWork, generation: Generation, ending: Ending | None = None
+) -> GenerationId | None:
+    """Ends it; returns the next one of the session."""
+    async with database() as work:
+        finished = await work.generations.finish(
+            generation.id, generation.fence, ending or completed()
+        )
+        assert finished is not None
+        await work.commit()
+    return finished.next_id

@@ -1,0 +1,187 @@
+"""What every event stream promises."""
+
+import asyncio
+
+import pytest
+
+from application.events import Chunk, Done, Entry, Reset, Start, StreamEvent
+from application.ports import EventStream, EventWriter, PositionLost, Subscription
+from domain.identifiers import GenerationId, SessionId
+from domain.position import ORIGIN, Position
+from tests.builders import SESSION
+
+
+def start(name: str) -> Start:
+    return Start(GenerationId(name), 1, "model", "why?")
+
+
+def chunk(name: str, text: str) -> Chunk:
+    return Chunk(GenerationId(name), text)
+
+
+def done(name: str) -> Done:
+    return Done(GenerationId(name), None, "stop", None)
+
+
+async def write(writer: EventWriter, *events: StreamEvent) -> Position:
+    for event in events:
+        writer.write(event)
+    return await writer.flush()
+
+
+async def answer(stream: EventStream, name: str, fence: int) -> None:
+    await write(stream.writer(SESSION, fence), start(name), chunk(name, "text"), done(name))
+
+
+def shown(entries: "tuple[Entry, ...] | list[Entry]") -> list[tuple[str, StreamEvent]]:
+    return [(str(entry.position), entry.event) for entry in entries]
+
+
+async def read(subscription: Subscription, after: Position, last: Position) -> list[Entry]:
+    """All that comes after a position, up to and including another."""
+    entries: list[Entry] = []
+    while after < last:
+        entries += await subscription.next(after)
+        after = entries[-1].position
+    return entries
+
+
+async def test_events_are_held_in_their_places(stream: EventStream) -> None:
+    writer = stream.writer(SESSION, 3)
+    assert writer.top == Position(3, -1)
+    top = await write(writer, start("g"), chunk("g", "a"), done("g"))
+    assert top == writer.top == Position(3, 2)
+    async with stream.subscribe(SESSION) as subscription:
+        held = await subscription.held()
+    assert shown(list(held)) == [
+        ("3-0", start("g")),
+        ("3-1", chunk("g", "a")),
+        ("3-2", done("g")),
+    ]
+
+
+async def test_a_subscriber_gets_what_is_written_after_it_came(stream: EventStream) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        waiting = asyncio.create_task(read(subscription, ORIGIN, Position(1, 2)))
+        await asyncio.sleep(0)
+        await answer(stream, "g", 1)
+        assert shown(await waiting) == [
+            ("1-0", start("g")),
+            ("1-1", chunk("g", "text")),
+            ("1-2", done("g")),
+        ]
+
+
+async def test_resumes_after_any_position_without_gap_or_repeat(stream: EventStream) -> None:
+    await answer(stream, "first", 1)
+    await answer(stream, "second", 2)
+    async with stream.subscribe(SESSION) as subscription:
+        everything = list(await subscription.held())
+        assert len(everything) == 6
+        for index, entry in enumerate(everything[:-1]):
+            rest = await read(subscription, entry.position, everything[-1].position)
+            assert shown(rest) == shown(everything[index + 1 :])
+
+
+async def test_subscribers_of_a_session_see_the_same_and_others_see_nothing(
+    stream: EventStream,
+) -> None:
+    async with (
+        stream.subscribe(SESSION) as one,
+        stream.subscribe(SESSION) as two,
+        stream.subscribe(SessionId("other")) as other,
+    ):
+        await answer(stream, "g", 1)
+        assert shown(await read(one, ORIGIN, Position(1, 2))) == shown(
+            await read(two, ORIGIN, Position(1, 2))
+        )
+        assert list(await other.held()) == []
+
+
+async def test_the_first_piece_is_shown_at_once(stream: EventStream) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        writer = stream.writer(SESSION, 1)
+        writer.write(start("g"))
+        writer.write(chunk("g", "first"))
+        entries = await read(subscription, ORIGIN, Position(1, 1))
+    assert entries[-1].event == chunk("g", "first")
+
+
+async def test_fast_pieces_are_joined_and_none_is_lost(stream: EventStream) -> None:
+    pieces = [f"{number} " for number in range(5_000)]
+    async with stream.subscribe(SESSION) as subscription:
+        writer = stream.writer(SESSION, 1)
+        writer.write(start("g"))
+        for piece in pieces:
+            writer.write(chunk("g", piece))
+        last = await write(writer, done("g"))
+        entries = await read(subscription, ORIGIN, last)
+    text = "".join(entry.event.text for entry in entries if isinstance(entry.event, Chunk))
+    assert text == "".join(pieces)
+    assert len(entries) < 100
+    assert [entry.position.seq for entry in entries] == list(range(len(entries)))
+
+
+async def test_a_slow_models_pieces_stay_as_they_were(stream: EventStream) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        writer = stream.writer(SESSION, 1)
+        pieces = [chunk("g", str(number)) for number in range(5)]
+        last = await write(writer, start("g"), *pieces)
+        entries = await read(subscription, ORIGIN, last)
+    assert [entry.event for entry in entries[1:]] == pieces
+
+
+async def test_joined_pieces_come_without_another_write(stream: EventStream) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        writer = stream.writer(SESSION, 1)
+        for event in (start("g"), chunk("g", "a"), chunk("g", "b")):
+            writer.write(event)
+        entries = await asyncio.wait_for(read(subscription, ORIGIN, Position(1, 2)), 10)
+    assert entries[-1].event == chunk("g", "b")
+
+
+async def test_who_was_fenced_writes_nothing_more(stream: EventStream) -> None:
+    zombie = stream.writer(SESSION, 1)
+    await write(zombie, start("g"), chunk("g", "old"))
+    reset = Reset(GenerationId("g"), 2, "model", "why?", "takeover")
+    await write(stream.writer(SESSION, 2), reset, chunk("g", "new"))
+    await write(zombie, chunk("g", "older"), done("g"))
+    async with stream.subscribe(SESSION) as subscription:
+        held = list(await subscription.held())
+    assert [entry.event for entry in held] == [
+        start("g"),
+        chunk("g", "old"),
+        reset,
+        chunk("g", "new"),
+    ]
+
+
+async def test_a_start_lets_go_of_what_is_older_than_the_answer_before_it(
+    stream: EventStream,
+) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        for fence, name in enumerate(("one", "two", "three"), 1):
+            await answer(stream, name, fence)
+        held = list(await subscription.held())
+        assert [entry.position for entry in held if entry.position.seq == 0] == [(2, 0), (3, 0)]
+        with pytest.raises(PositionLost) as lost:
+            await subscription.next(Position(1, 1))
+        assert lost.value.floor == Position(1, 2)
+        assert shown(await read(subscription, lost.value.floor, Position(3, 2))) == shown(held)
+
+
+async def test_a_wake_ends_the_wait_with_nothing(stream: EventStream) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        waiting = asyncio.ensure_future(subscription.next(ORIGIN))
+        await asyncio.sleep(0)
+        subscription.wake()
+        assert list(await waiting) == []
+        subscription.wake()
+        assert list(await subscription.next(ORIGIN)) == []
+
+
+async def test_a_wake_hides_no_event(stream: EventStream) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        subscription.wake()
+        await answer(stream, "g", 1)
+        assert len(await read(subscription, ORIGIN, Position(1, 2))) == 3

@@ -1,0 +1,478 @@
+"""Ports kept in plain memory, for tests of use cases. The repositories pass the same contract suite
+as the real ones."""
+
+import asyncio
+import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from application.ports import ChatModel, Piece, Request
+from domain.chat_session import ActiveGeneration, ChatSession
+from domain.errors import DatabaseUnavailable, ModelNotFound, PersonaNotFound, QueueUnavailable
+from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
+from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.message import AnswerStatus, Message, Role
+from domain.persona import Persona
+from domain.position import Position
+from domain.prompt import Prompt
+from domain.repositories import (
+    Finished,
+    KeptRequest,
+    NewGeneration,
+    NewQuestion,
+    NewSession,
+    Renewal,
+    SessionPage,
+)
+from domain.user import User
+
+
+@dataclass
+class Row:
+    """A generation, and what only the database sees of it."""
+
+    generation: Generation
+    lease_until: datetime | None = None
+    releases: int = 0
+    stop_requested: bool = False
+
+
+@dataclass
+class State:
+    users: list[User] = field(default_factory=list)
+    sessions: dict[SessionId, ChatSession] = field(default_factory=dict)
+    fences: dict[SessionId, int] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+    rows: dict[GenerationId, Row] = field(default_factory=dict)
+    keys: dict[tuple[UserId, str], KeptRequest] = field(default_factory=dict)
+    ticks: int = 0
+
+    def now(self) -> datetime:
+        """The wall clock, but no two moments are equal."""
+        self.ticks += 1
+        return datetime.now(UTC) + timedelta(microseconds=self.ticks)
+
+
+class FakeDatabase:
+    """Hand it to a use case as `open_unit_of_work`."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.away = 0
+        self.reads = 0
+        self._writing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def __call__(self, *, read_only: bool = False) -> AsyncIterator["FakeUnitOfWork"]:
+        if self.away:
+            self.away -= 1
+            raise DatabaseUnavailable("away")
+        if read_only:
+            self.reads += 1
+            yield FakeUnitOfWork(self, copy.deepcopy(self.state))
+            return
+        async with self._writing:
+            yield FakeUnitOfWork(self, copy.deepcopy(self.state))
+
+
+class FakeUnitOfWork:
+    def __init__(self, database: FakeDatabase, state: State) -> None:
+        self._database = database
+        self._state = state
+        self.users = FakeUsers(state)
+        self.sessions = FakeChatSessions(state)
+        self.messages = FakeMessages(state)
+        self.generations = FakeGenerations(state)
+        self.idempotency_keys = FakeIdempotencyKeys(state)
+
+    async def commit(self) -> None:
+        self._database.state = self._state
+
+
+@dataclass
+class FakeUsers:
+    state: State
+
+    async def get_or_add(self, username: str) -> User:
+        for user in self.state.users:
+            if user.username == username:
+                return user
+        user = User(UserId(len(self.state.users) + 1), username, self.state.now())
+        self.state.users.append(user)
+        return user
+
+
+@dataclass
+class FakeChatSessions:
+    state: State
+
+    async def add(self, new: NewSession) -> bool:
+        if new.id in self.state.sessions:
+            return False
+        now = self.state.now()
+        self.state.fences[new.id] = 0
+        self.state.sessions[new.id] = ChatSession(
+            new.id,
+            new.owner,
+            new.title,
+            new.model_name,
+            new.persona,
+            new.system_prompt,
+            message_count=0,
+            last_number=0,
+            created_at=now,
+            updated_at=now,
+        )
+        return True
+
+    async def find(self, session_id: SessionId, owner: UserId) -> ChatSession | None:
+        session = self.state.sessions.get(session_id)
+        return self._seen(session) if session and session.owner == owner else None
+
+    async def lock(self, session_id: SessionId, owner: UserId) -> ChatSession | None:
+        return await self.find(session_id, owner)
+
+    async def save(self, session: ChatSession) -> None:
+        self.state.sessions[session.id] = replace(session, updated_at=self.state.now())
+
+    async def page(
+        self, owner: UserId, limit: int, after: SessionPage | None
+    ) -> Sequence[ChatSession]:
+        mine = [session for session in self.state.sessions.values() if session.owner == owner]
+        mine.sort(key=lambda session: (session.updated_at, session.id), reverse=True)
+        if after is not None:
+            mine = [session for session in mine if (session.updated_at, session.id) < after]
+        return [self._seen(session) for session in mine[:limit]]
+
+    async def ends(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Position]:
+        known = self.state.sessions
+        return {wanted: known[wanted].end for wanted in session_ids if wanted in known}
+
+    def _seen(self, session: ChatSession) -> ChatSession:
+        active = sorted(
+            (
+                row.generation
+                for row in self.state.rows.values()
+                if row.generation.session_id == session.id and not row.generation.ended
+            ),
+            key=lambda generation: (
+                generation.status is not GenerationStatus.RUNNING,
+                generation.number,
+            ),
+        )
+        first = ActiveGeneration(active[0].id, active[0].status) if active else None
+        return replace(session, unanswered=len(active), active=first)
+
+
+@dataclass
+class FakeMessages:
+    state: State
+
+    async def add_question(self, new: NewQuestion) -> MessageId:
+        return self.add(new.session_id, new.number, Role.USER, new.content, new.generation_id)
+
+    def add(
+        self,
+        session_id: SessionId,
+        number: int,
+        role: Role,
+        content: str,
+        generation_id: GenerationId,
+        ending: Ending | None = None,
+    ) -> MessageId:
+        message_id = MessageId(len(self.state.messages) + 1)
+        self.state.messages.append(
+            Message(
+                message_id,
+                session_id,
+                number,
+                role,
+                content,
+                self.state.now(),
+                generation_id,
+                AnswerStatus(ending.status.value) if ending else None,
+                ending.finish_reason if ending else None,
+                ending.usage if ending else None,
+            )
+        )
+        return message_id
+
+    async def recent(
+        self, session_id: SessionId, up_to_number: int, limit: int
+    ) -> Sequence[Message]:
+        return [m for m in self._of(session_id) if m.number <= up_to_number][-limit:]
+
+    async def page(
+        self, session_id: SessionId, limit: int, after_number: int | None, newest_first: bool
+    ) -> Sequence[Message]:
+        found = self._of(session_id)
+        if newest_first:
+            found.reverse()
+        if after_number is not None:
+            found = [m for m in found if (m.number > after_number) != newest_first]
+            found = [m for m in found if m.number != after_number]
+        return found[:limit]
+
+    def _of(self, session_id: SessionId) -> list[Message]:
+        found = [m for m in self.state.messages if m.session_id == session_id]
+        return sorted(found, key=lambda message: (message.number, message.id))
+
+
+@dataclass
+class FakeGenerations:
+    state: State
+
+    async def add(self, new: NewGeneration) -> None:
+        self.state.rows[new.id] = Row(
+            Generation(
+                new.id,
+                new.session_id,
+                new.owner,
+                new.message_id,
+                new.number,
+                GenerationStatus.QUEUED,
+                new.model_name,
+                new.persona,
+                attempt=0,
+                fence=0,
+                created_at=self.state.now(),
+                request_id=new.request_id,
+            )
+        )
+
+    async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
+        row = self.state.rows.get(generation_id)
+        return row.generation if row and row.generation.owner == owner else None
+
+    async def claim(self, generation_id: GenerationId, lease_seconds: float) -> Generation | None:
+        row = self.state.rows.get(generation_id)
+        if row is None or not self._claimable(row):
+            return None
+        generation = row.generation
+        row.lease_until = self.state.now() + timedelta(seconds=lease_seconds)
+        row.generation = replace(
+            generation,
+            status=GenerationStatus.RUNNING,
+            attempt=generation.attempt + 1,
+            fence=self._raise_fence(generation.session_id),
+            started_at=generation.started_at or self.state.now(),
+        )
+        return row.generation
+
+    async def renew(
+        self, claims: Sequence[tuple[GenerationId, int]], lease_seconds: float
+    ) -> Sequence[Renewal]:
+        renewed = []
+        for generation_id, fence in claims:
+            row = self._held(generation_id, fence)
+            if row is not None:
+                row.lease_until = self.state.now() + timedelta(seconds=lease_seconds)
+                renewed.append(Renewal(generation_id, row.stop_requested))
+        return renewed
+
+    async def release(self, generation_id: GenerationId, fence: int) -> bool:
+        row = self._held(generation_id, fence)
+        if row is None:
+            return False
+        row.lease_until = self.state.now()
+        row.releases += 1
+        return True
+
+    async def finish(
+        self, generation_id: GenerationId, fence: int, ending: Ending
+    ) -> Finished | None:
+        row = self._held(generation_id, fence)
+        return None if row is None else self._end(row, fence, ending)
+
+    async def due(self, limit: int, waiting_seconds: float) -> Sequence[GenerationId]:
+        waited = self.state.now() - timedelta(seconds=waiting_seconds)
+        due = [
+            row.generation
+            for row in self.state.rows.values()
+            if self._claimable(row)
+            and (
+                row.generation.status is GenerationStatus.RUNNING
+                or row.generation.created_at <= waited
+            )
+        ]
+        return [generation.id for generation in due][:limit]
+
+    async def lost(self, limit: int) -> Sequence[Generation]:
+        rows = [row for row in self.state.rows.values() if self._lost(row)]
+        return [row.generation for row in rows][:limit]
+
+    async def fail_lost(
+        self, generation_id: GenerationId, text: str, failure: Failure
+    ) -> Finished | None:
+        row = self.state.rows.get(generation_id)
+        if row is None or not self._lost(row):
+            return None
+        ending = Ending(GenerationStatus.FAILED, text, last_seq=1, failure=failure)
+        return self._end(row, self._raise_fence(row.generation.session_id), ending)
+
+    async def since(
+        self, session_id: SessionId, fence: int | None, limit: int
+    ) -> Sequence[Generation]:
+        found = [
+            row.generation
+            for row in self.state.rows.values()
+            if row.generation.session_id == session_id
+            and (
+                row.generation.status is GenerationStatus.RUNNING
+                or (fence is not None and row.generation.fence >= max(fence, 1))
+            )
+        ]
+        return sorted(found, key=lambda generation: generation.fence)[-limit:]
+
+    def _raise_fence(self, session_id: SessionId) -> int:
+        self.state.fences[session_id] += 1
+        return self.state.fences[session_id]
+
+    def _held(self, generation_id: GenerationId, fence: int) -> Row | None:
+        row = self.state.rows.get(generation_id)
+        if row is None or row.generation.status is not GenerationStatus.RUNNING:
+            return None
+        return row if row.generation.fence == fence else None
+
+    def _lease_over(self, row: Row) -> bool:
+        running = row.generation.status is GenerationStatus.RUNNING
+        return running and row.lease_until is not None and row.lease_until <= self.state.now()
+
+    def _lost(self, row: Row) -> bool:
+        return self._lease_over(row) and row.generation.attempt >= MAX_ATTEMPTS + row.releases
+
+    def _claimable(self, row: Row) -> bool:
+        mine = row.generation
+        others = [
+            other.generation
+            for other in self.state.rows.values()
+            if other.generation.session_id == mine.session_id
+            and other.generation.id != mine.id
+            and not other.generation.ended
+        ]
+        return (
+            (mine.status is GenerationStatus.QUEUED or self._lease_over(row))
+            and not row.stop_requested
+            and mine.attempt < MAX_ATTEMPTS + row.releases
+            and not any(
+                other.status is GenerationStatus.RUNNING or other.number < mine.number
+                for other in others
+            )
+        )
+
+    def _end(self, row: Row, fence: int, ending: Ending) -> Finished:
+        mine = row.generation
+        answer_id = None
+        session = self.state.sessions[mine.session_id]
+        if ending.keeps_answer:
+            answer_id = FakeMessages(self.state).add(
+                mine.session_id, mine.number + 1, Role.ASSISTANT, ending.text, mine.id, ending
+            )
+        row.lease_until = None
+        row.generation = replace(
+            mine,
+            status=ending.status,
+            fence=fence,
+            last_seq=ending.last_seq,
+            finish_reason=ending.finish_reason,
+            usage=ending.usage,
+            failure=ending.failure,
+            ended_at=self.state.now(),
+            text=ending.text,
+            answer_id=answer_id,
+        )
+        self.state.sessions[session.id] = replace(
+            session,
+            end=Position(fence, ending.last_seq),
+            message_count=session.message_count + (answer_id is not None),
+            updated_at=self.state.now(),
+        )
+        waiting = [
+            other.generation
+            for other in self.state.rows.values()
+            if other.generation.session_id == mine.session_id
+            and other.generation.status is GenerationStatus.QUEUED
+        ]
+        waiting.sort(key=lambda generation: generation.number)
+        return Finished(row.generation, waiting[0].id if waiting else None)
+
+
+@dataclass
+class FakeIdempotencyKeys:
+    state: State
+
+    async def find(self, owner: UserId, key: str) -> KeptRequest | None:
+        return self.state.keys.get((owner, key))
+
+    async def add(self, owner: UserId, key: str, kept: KeptRequest) -> None:
+        self.state.keys[owner, key] = kept
+
+
+@dataclass
+class FakeQueue:
+    """Notes what was put; `full` refuses it."""
+
+    requests: list[Request] = field(default_factory=list)
+    full: bool = False
+
+    async def put(self, request: Request) -> None:
+        if self.full:
+            raise QueueUnavailable("full")
+        self.requests.append(request)
+
+    async def take(self) -> Request:
+        return self.requests.pop(0)
+
+    async def done(self, request: Request) -> None: ...
+
+
+Script = Callable[[Prompt], AsyncGenerator[Piece, None]]
+
+
+@dataclass
+class ScriptedModel:
+    """Answers as the script says."""
+
+    script: Script
+    prompts: list[Prompt] = field(default_factory=list)
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        self.prompts.append(prompt)
+        return self.script(prompt)
+
+
+@dataclass
+class FakeModels:
+    by_name: dict[str, ChatModel]
+    default: str = "scripted"
+
+    def choose(self, model_name: str) -> ChatModel:
+        if model_name not in self.by_name:
+            raise ModelNotFound("There is no model of that name.")
+        return self.by_name[model_name]
+
+
+@dataclass
+class FakePersonas:
+    personas: dict[str, str] = field(default_factory=dict)
+
+    def choose(self, name: str | None) -> Persona | None:
+        if name is None:
+            return None
+        if name not in self.personas:
+            raise PersonaNotFound("There is no persona of that name.")
+        return Persona(name, self.personas[name])
+
+
+@dataclass
+class CountingIds:
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    def session(self) -> SessionId:
+        return SessionId(f"session_{next(self.numbers)}")
+
+    def generation(self) -> GenerationId:
+        return GenerationId(f"gen_{next(self.numbers)}")

@@ -1,0 +1,153 @@
+"""What is special about SQLite, and the migrations."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, event, text
+
+from domain.errors import DatabaseUnavailable
+from infrastructure.sql.migrate import is_current, migrate
+from infrastructure.sql.sqlite import SqliteDatabase
+from infrastructure.sql.tables import metadata
+from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
+from tests.builders import add_question, add_session, add_user, claim, completed
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    made = SqliteDatabase(tmp_path / "deep" / "chat.db")
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def run(database: SqliteDatabase, sql: str) -> list[Any]:
+    def execute(connection: Connection) -> list[Any]:
+        return list(connection.execute(text(sql)))
+
+    async with database.connect(read_only=True) as connection:
+        return await connection.run_sync(execute)
+
+
+async def test_the_migrations_make_the_tables_of_the_code(database: SqliteDatabase) -> None:
+    assert not await is_current(database)
+    await migrate(database)
+    assert await is_current(database)
+
+    def differences(connection: Connection) -> list[Any]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async with database.connect(read_only=True) as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_migrating_twice_and_from_two_processes_at_once_is_harmless(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    other = SqliteDatabase(tmp_path / "deep" / "chat.db")
+    await other.open()
+    await asyncio.gather(migrate(database), migrate(other))
+    await migrate(database)
+    assert await is_current(other)
+    await other.close()
+
+
+async def test_a_commit_is_on_the_disk(database: SqliteDatabase) -> None:
+    assert await run(database, "PRAGMA journal_mode") == [("wal",)]
+    assert await run(database, "PRAGMA synchronous") == [(2,)]  # FULL
+    assert await run(database, "PRAGMA foreign_keys") == [(1,)]
+
+
+async def test_two_processes_on_one_file_lose_no_update(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    await migrate(database)
+    other = SqliteDatabase(tmp_path / "deep" / "chat.db")
+    await other.open()
+    works = [OpenSqlUnitOfWork(database), OpenSqlUnitOfWork(other)]
+    user = await add_user(works[0])
+    session_id = await add_session(works[0], user)
+
+    async def count_up(number: int) -> None:
+        async with works[number % 2]() as work:
+            session = await work.sessions.lock(session_id, user)
+            assert session is not None
+            await work.sessions.save(session.ask("again")[0])
+            await work.commit()
+
+    await asyncio.gather(*(count_up(number) for number in range(40)))
+    async with works[0](read_only=True) as work:
+        session = await work.sessions.find(session_id, user)
+    assert session is not None
+    assert session.message_count == 40
+    await other.close()
+
+
+async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    path.write_bytes(b"this is no database, but long enough to be looked at" * 100)
+    database = SqliteDatabase(path)
+    with pytest.raises(DatabaseUnavailable):
+        await database.open()
+    await database.close()
+
+
+async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_session(
+    database: SqliteDatabase,
+) -> None:
+    """No statement on the way of a message walks through a table, or through a session's past."""
+    await migrate(database)
+    works = OpenSqlUnitOfWork(database)
+    user = await add_user(works)
+    session_id = await add_session(works, user)
+    statements: list[tuple[str, Any]] = []
+
+    def note(_conn: object, _cursor: object, sql: str, values: Any, *_: object) -> None:
+        statements.append((sql, values))
+
+    def listen(connection: Connection) -> None:
+        event.listen(connection, "before_cursor_execute", note)
+
+    for read_only in (False, True):
+        async with database.connect(read_only=read_only) as connection:
+            await connection.run_sync(listen)
+    running = await claim(works, await add_question(works, user, session_id))
+    assert running is not None
+    async with works() as work:
+        await work.generations.renew([(running.id, running.fence)], 60)
+        await work.generations.finish(running.id, running.fence, completed())
+        await work.commit()
+    async with works() as work:
+        await work.messages.recent(session_id, 1, 20)
+        await work.sessions.find(session_id, user)
+        await work.sessions.ends([session_id])
+        await work.generations.since(session_id, 1, 20)
+        await work.generations.since(session_id, None, 20)
+        await work.generations.due(10, 2)
+        await work.generations.lost(10)
+
+    def explain(connection: Connection) -> list[str]:
+        plans = []
+        for sql, values in statements:
+            if sql.startswith(("SELECT", "UPDATE", "INSERT")):
+                cursor = connection.connection.cursor()
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+                plans += [f"{row[-1]}   in {sql}" for row in cursor.fetchall()]
+        return plans
+
+    async with database.connect(read_only=True) as connection:
+        plans = await connection.run_sync(explain)
+    assert len(plans) > 20
+    walks = ("SCAN chat", "SCAN users", "SCAN generations", "(session_id=?)   in")
+    allowed = ("ix_generations_active", "ix_generations_session_active", "uq_generations_running")
+    bad = [
+        plan
+        for plan in plans
+        if any(walk in plan for walk in walks) and not any(index in plan for index in allowed)
+    ]
+    assert not bad, "\n\n".join(bad)
