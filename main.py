@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvloop
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from application.answer_message import AnswerMessage
 from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
@@ -45,6 +45,7 @@ from interface.server import Server, listen
 from interface.sessions import SessionRoutes
 from interface.sse import sse_routes
 from interface.websocket import WebSocketDoor
+from interface.websocket_protocol import as_one_line
 from interface.worker import Worker
 from settings import BadSettings, Settings, read_settings
 
@@ -113,7 +114,7 @@ def build_worker(settings: Settings, adapters: Adapters) -> Worker:
 class Web:
     """The doors, and what runs beside them."""
 
-    app: Starlette
+    app: ASGIApp
     health: HealthRoutes
     followers: Followers
     heartbeats: Heartbeats
@@ -242,6 +243,7 @@ def set_up_logging(level: str) -> None:
     # Their lines at lower levels hold query strings, or say nothing to an operator.
     for name in ("uvicorn", "uvicorn.error", "websockets", "alembic", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(as_one_line)
 
 
 if __name__ == "__main__":

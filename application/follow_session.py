@@ -67,15 +67,18 @@ class Following:
             return first
         if self._ended:
             raise StopAsyncIteration
-        if not self._stale:
+        while not self._stale:
             try:
                 entries = await self._subscription.next(self.position)
             except PositionLost as lost:
                 shown = await self._catch_up()
                 self.position = max(self.position, lost.floor)
                 return shown
-            if not self._misses_an_end(entries):
-                return self._show(entries)
+            if self._misses_an_end(entries):
+                break
+            shown = self._show(entries)
+            if shown or not entries:
+                return shown  # else it was all of other generations than the followed one
         return await self._catch_up()
 
     def wake(self) -> None:

@@ -5,10 +5,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from application.browse import ReadGeneration
-from domain.identifiers import GenerationId
 from interface.asker import Asker
 from interface.replies import json_reply
-from interface.wire import generation_json
+from interface.wire import generation_json, parse_generation_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +20,5 @@ class GenerationRoutes:
 
     async def read(self, request: Request) -> Response:
         user = await self.who(request)
-        generation_id = GenerationId(request.path_params["generation_id"])
+        generation_id = parse_generation_id(request.path_params["generation_id"])
         return json_reply(generation_json(await self.read_generation(user, generation_id)))

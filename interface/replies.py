@@ -5,6 +5,7 @@ import logging
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from domain.errors import ChatError
 from interface.problems import RETRY_AFTER_SECONDS, STATUS, problem, problem_of
@@ -27,14 +28,14 @@ def problem_reply(shown: Json) -> Response:
     )
 
 
-def on_chat_error(request: Request, error: Exception) -> Response:
+async def on_chat_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ChatError)
     if STATUS[error.code] >= 500:
         log.warning("%s: %s", error.code, error.__cause__ or error)
     return problem_reply(problem_of(error, request.url.path, request_id_of(request.scope)))
 
 
-def on_http_exception(request: Request, error: Exception) -> Response:
+async def on_http_exception(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, no such method, too large a body."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}.get(
@@ -49,10 +50,19 @@ def on_http_exception(request: Request, error: Exception) -> Response:
         )
     )
     reply.headers.update(error.headers or {})
+    if error.status_code == 405:
+        reply.headers["Allow"] = ", ".join(_methods(request))
     return reply
 
 
-def on_fault(request: Request, _: Exception) -> Response:
+def _methods(request: Request) -> list[str]:
+    """Of all routes with this path; the framework names only those of the first."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    fitting = [route for route in routes if route.path_regex.match(request.url.path)]
+    return sorted({method for route in fitting for method in route.methods or ()})
+
+
+async def on_fault(request: Request, _: Exception) -> Response:
     """A fault of ours: the traceback is in the log, the client learns how to name it."""
     return problem_reply(
         problem(

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from interface.websocket import MAX_FRAME_BYTES
+from interface.websocket_protocol import WebSocketProtocol
 
 STREAM_END_SECONDS: Final = 2
 """How long handlers have to end when the process stops; they are told to at once."""
@@ -26,7 +27,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http="httptools",
-                ws="websockets-sansio",
+                ws=WebSocketProtocol,
                 ws_max_size=MAX_FRAME_BYTES,
                 ws_per_message_deflate=False,
                 lifespan="off",

@@ -10,6 +10,7 @@ from application.submit_message import Submission, SubmitMessage
 from domain.errors import Flaw, InvalidInput
 from domain.identifiers import SessionId
 from interface.asker import Asker
+from interface.bodies import read_body
 from interface.replies import json_reply
 from interface.request_id import request_id_of
 from interface.wire import (
@@ -23,6 +24,7 @@ from interface.wire import (
     parse_limit,
     parse_message_cursor,
     parse_session_cursor,
+    parse_session_id,
     session_cursor,
     session_json,
 )
@@ -51,7 +53,7 @@ class SessionRoutes:
 
     async def create(self, request: Request) -> Response:
         user = await self.who(request)
-        body = parse_body(CreateSessionBody, await request.body())
+        body = parse_body(CreateSessionBody, await read_body(request))
         wishes = Wishes(
             SessionId(body.session_id) if body.session_id else None,
             body.title,
@@ -99,7 +101,7 @@ class SessionRoutes:
 
     async def send(self, request: Request) -> Response:
         user = await self.who(request)
-        body = parse_body(SendBody, await request.body())
+        body = parse_body(SendBody, await read_body(request))
         submission = Submission(
             body.message,
             body.model_name,
@@ -113,4 +115,4 @@ class SessionRoutes:
 
 
 def _session_id(request: Request) -> SessionId:
-    return SessionId(request.path_params["session_id"])
+    return parse_session_id(request.path_params["session_id"])

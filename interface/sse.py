@@ -14,11 +14,17 @@ from starlette.types import Receive, Scope, Send
 
 from application.follow_session import FollowGeneration, Following, FollowSession
 from domain.errors import ChatError
-from domain.identifiers import GenerationId, SessionId, UserId
+from domain.identifiers import UserId
 from domain.position import Position
 from interface.asker import Asker
 from interface.heartbeats import Heartbeats
-from interface.wire import encode, gone_json, sse_event
+from interface.wire import (
+    encode,
+    gone_json,
+    parse_generation_id,
+    parse_session_id,
+    sse_event,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +71,12 @@ def sse_routes(
     def follow_session(
         user: UserId, session_id: str, cursor: Position | None
     ) -> AbstractAsyncContextManager[Following]:
-        return session(user, SessionId(session_id), cursor)
+        return session(user, parse_session_id(session_id), cursor)
 
     def follow_generation(
         user: UserId, generation_id: str, cursor: Position | None
     ) -> AbstractAsyncContextManager[Following]:
-        return generation(user, GenerationId(generation_id), cursor)
+        return generation(user, parse_generation_id(generation_id), cursor)
 
     return [
         Route(

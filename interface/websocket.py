@@ -34,6 +34,7 @@ from interface.wire import (
     gone_json,
     opened_frame,
     parse_frame,
+    parse_session_id,
     websocket_event,
 )
 
@@ -46,6 +47,7 @@ MAX_FOLLOWED: Final = 100
 # Close codes, by what the client should do.
 NO_SUCH_SESSION: Final = 4404
 COME_BACK_LATER: Final = 1013
+FAULT: Final = 1011
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +94,7 @@ class _Socket:
     user: UserId = field(default=UserId(0), init=False)
     home: SessionId = field(default=SessionId(""), init=False)
     followed: "dict[SessionId, _Followed]" = field(default_factory=dict, init=False)
+    closed: bool = field(default=False, init=False)
     heard: "count[int]" = field(default_factory=lambda: count(1), init=False)
 
     async def enter(self, connection: HTTPConnection) -> None:
@@ -102,7 +105,7 @@ class _Socket:
             if given is None:
                 self.home = (await self.door.open_session(self.user, Wishes())).session.id
             else:
-                self.home = SessionId(given)
+                self.home = parse_session_id(given)
             await self._follow(self.home, query.get("last_event_id"), "session")
         except SessionNotFound as error:
             await self._refuse(error, NO_SUCH_SESSION)
@@ -127,24 +130,26 @@ class _Socket:
             await self._unfollow(session_id)
 
     async def close(self, code: int, reason: str) -> None:
-        await self.transmit({"type": "websocket.close", "code": code, "reason": reason})
+        if not self.closed:
+            self.closed = True
+            await self.transmit({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _obey(self, frame: Frame) -> None:
         match frame:
             case SendFrame():
                 await self._submit(frame)
             case ResumeFrame():
-                session_id = SessionId(frame.session_id or self.home)
+                session_id = self._named(frame.session_id)
                 await self._follow(session_id, frame.last_event_id, None)
             case FollowFrame():
-                session_id = SessionId(frame.session_id)
+                session_id = parse_session_id(frame.session_id)
                 if session_id not in self.followed and len(self.followed) >= MAX_FOLLOWED:
                     raise InvalidInput(
                         Flaw("/session_id", f"A socket follows at most {MAX_FOLLOWED} sessions.")
                     )
                 await self._follow(session_id, frame.last_event_id, "following")
             case UnfollowFrame():
-                session_id = SessionId(frame.session_id)
+                session_id = parse_session_id(frame.session_id)
                 reached = await self._unfollow(session_id)
                 if reached is None:
                     raise InvalidInput(Flaw("/session_id", "This session is not followed here."))
@@ -161,9 +166,12 @@ class _Socket:
             frame.client_message_id,
             f"{self.request_id[:56]}.{next(self.heard)}",
         )
-        session_id = SessionId(frame.session_id or self.home)
+        session_id = self._named(frame.session_id)
         accepted = await self.door.submit_message(self.user, session_id, submission)
         await self._say(accepted_frame(accepted, frame.client_message_id))
+
+    def _named(self, session_id: str | None) -> SessionId:
+        return self.home if session_id is None else parse_session_id(session_id)
 
     async def _follow(
         self, session_id: SessionId, last_event_id: str | None, announce: str | None
@@ -196,22 +204,29 @@ class _Socket:
         try:
             async for batch in following:
                 for entry in batch:
-                    text = websocket_event(session_id, entry)
-                    await self.transmit({"type": "websocket.send", "text": text})
+                    await self._send_text(websocket_event(session_id, entry))
             if following.gone:
                 await self._say(gone_json(session_id))
+                await self.followed.pop(session_id).leave.aclose()
         except OSError:
             pass  # the client is gone
         except ChatError as error:
             log.warning("a stream ends early: %s: %s", error.code, error.__cause__ or error)
             await self.close(COME_BACK_LATER, error.code)
+        except Exception:
+            log.exception("a stream ends by a fault of ours")
+            await self.close(FAULT, "internal_error")
 
     async def _refuse(self, error: ChatError, code: int) -> None:
         await self._say(error_frame(problem_of(error, "/ws", self.request_id)))
         raise _Refused(code, error.code) from None
 
     async def _say(self, frame: Json) -> None:
-        await self.transmit({"type": "websocket.send", "text": encode(frame).decode()})
+        await self._send_text(encode(frame).decode())
+
+    async def _send_text(self, text: str) -> None:
+        if not self.closed:
+            await self.transmit({"type": "websocket.send", "text": text})
 
 
 @dataclass(frozen=True, slots=True)

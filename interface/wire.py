@@ -1,7 +1,7 @@
 """JSON as clients see it: the only place of field names."""
 
 import base64
-import binascii
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -27,9 +27,9 @@ from application.events import (
 )
 from application.submit_message import Accepted
 from domain.chat_session import ChatSession
-from domain.errors import Flaw, InvalidInput
+from domain.errors import Flaw, GenerationNotFound, InvalidInput, SessionNotFound
 from domain.generation import Failure, GenerationStatus
-from domain.identifiers import GenerationId, SessionId, is_session_id
+from domain.identifiers import GenerationId, SessionId, is_id
 from domain.message import Message, Usage
 from domain.position import Position
 from domain.repositories import SessionPage
@@ -53,7 +53,7 @@ def _without_nul(text: str) -> str:
 
 
 def _session_id(text: str) -> str:
-    if not is_session_id(text):
+    if not is_id(text):
         raise ValueError("must be 1 to 50 letters, digits, dots, colons, dashes and underscores")
     return text
 
@@ -122,13 +122,13 @@ def parse_frame(text: str) -> Frame:
     Raises InvalidInput.
     """
     try:
-        said = msgspec.json.decode(text) if text.lstrip()[:1] == "{" else None
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        said = json.loads(text) if text.lstrip()[:1] == "{" else None
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or "type" not in said:
         return SendFrame(type="send", message=text)
     try:
-        return _frames.validate_python(said)
+        return _frames.validate_json(text)
     except ValidationError as error:
         raise _invalid(error, said.get("type")) from None
 
@@ -150,8 +150,24 @@ def _invalid(error: ValidationError, tag: object = None) -> InvalidInput:
     for found in error.errors(include_url=False, include_context=False, include_input=False):
         place = [str(part) for part in found["loc"] if part != tag]
         pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
-        flaws.append(Flaw(pointer[:200], found["msg"][:300]))
+        unknown = found["type"] == "union_tag_invalid"  # its message repeats what was sent
+        message = "There is no frame of this type." if unknown else found["msg"]
+        flaws.append(Flaw("/type" if unknown else pointer[:200], message[:300]))
     return InvalidInput(*flaws)
+
+
+def parse_session_id(text: str) -> SessionId:
+    """Raises SessionNotFound for what can't be one: it is not even looked for."""
+    if not is_id(text):
+        raise SessionNotFound
+    return SessionId(text)
+
+
+def parse_generation_id(text: str) -> GenerationId:
+    """Raises GenerationNotFound, likewise."""
+    if not is_id(text):
+        raise GenerationNotFound
+    return GenerationId(text)
 
 
 def parse_key(text: str | None) -> str | None:
@@ -177,9 +193,11 @@ def parse_session_cursor(text: str | None) -> SessionPage | None:
             return None
         case [str(time), str(session_id)]:
             try:
-                return SessionPage(datetime.fromisoformat(time), SessionId(session_id))
+                updated_at = datetime.fromisoformat(time)
             except ValueError:
                 raise _BAD_CURSOR from None
+            if updated_at.tzinfo is not None:
+                return SessionPage(updated_at, SessionId(session_id))
     raise _BAD_CURSOR
 
 
@@ -188,7 +206,7 @@ def parse_message_cursor(text: str | None) -> int | None:
     match _opened(text):
         case None:
             return None
-        case [int(number)]:
+        case [int(number)] if number is not True and 0 < number < 2**63:
             return number
     raise _BAD_CURSOR
 
@@ -201,7 +219,7 @@ def _opened(cursor: str | None) -> Any:
         return None
     try:
         opened = msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode("ascii")))
-    except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, RecursionError, ValueError):
+    except (ValueError, RecursionError):  # not ASCII, not base64, not JSON
         raise _BAD_CURSOR from None
     return [] if opened is None else opened
 

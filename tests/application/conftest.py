@@ -1,0 +1,136 @@
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from application.answer_message import AnswerMessage
+from application.claim_generation import Claimed, ClaimGeneration
+from application.claims import Claims
+from application.end_generation import EndGeneration
+from application.events import Entry
+from application.follow_session import Followers, FollowGeneration, FollowSession
+from application.ports import Finish, Piece, TextPiece
+from application.renew_claims import RenewClaims
+from application.submit_message import Accepted, Submission, SubmitMessage
+from application.sweep_generations import SweepGenerations
+from application.watch_sessions import WatchSessions
+from domain.generation import Generation
+from domain.identifiers import GenerationId, SessionId, UserId
+from domain.message import Usage
+from domain.prompt import Prompt
+from infrastructure.memory.event_stream import MemoryEventStream
+from tests.builders import add_session, add_user
+from tests.fakes import (
+    CountingIds,
+    FakeDatabase,
+    FakeModels,
+    FakePersonas,
+    FakeQueue,
+    Script,
+    ScriptedModel,
+)
+
+
+async def hello(_: Prompt) -> AsyncGenerator[Piece, None]:
+    yield TextPiece("Hel")
+    yield TextPiece("lo")
+    yield Finish("stop", Usage(1, 2))
+
+
+@dataclass
+class Chat:
+    """The use cases over fakes, for one user with one session."""
+
+    user: UserId
+    session_id: SessionId
+    database: FakeDatabase
+    stream: MemoryEventStream
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
+    personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
+    claims: Claims = field(default_factory=Claims)
+    followers: Followers = field(default_factory=Followers)
+    ids: CountingIds = field(default_factory=CountingIds)
+    lease_seconds: float = 60
+
+    @property
+    def models(self) -> FakeModels:
+        return FakeModels({"scripted": self.model, "other": self.model})
+
+    @property
+    def submit(self) -> SubmitMessage:
+        return SubmitMessage(self.database, self.queue, self.models, self.personas, self.ids)
+
+    @property
+    def claim(self) -> ClaimGeneration:
+        return ClaimGeneration(self.database, self.personas, self.lease_seconds, 20)
+
+    @property
+    def end(self) -> EndGeneration:
+        return EndGeneration(self.database, self.stream, self.queue)
+
+    @property
+    def answer(self) -> AnswerMessage:
+        return AnswerMessage(self.database, self.stream, self.models, self.claims, self.end)
+
+    @property
+    def renew(self) -> RenewClaims:
+        return RenewClaims(self.database, self.claims, self.lease_seconds)
+
+    @property
+    def sweep(self) -> SweepGenerations:
+        return SweepGenerations(self.database, self.stream, self.end, 0)
+
+    @property
+    def follow(self) -> FollowSession:
+        return FollowSession(self.database, self.stream, self.followers)
+
+    @property
+    def follow_generation(self) -> FollowGeneration:
+        return FollowGeneration(self.database, self.stream, self.followers)
+
+    @property
+    def watch(self) -> WatchSessions:
+        return WatchSessions(self.database, self.followers)
+
+    def scripted(self, script: Script) -> None:
+        self.model.script = script
+
+    async def ask(self, text: str = "why?", key: str | None = None) -> Accepted:
+        submission = Submission(text, idempotency_key=key)
+        return await self.submit(self.user, self.session_id, submission)
+
+    async def take(self) -> Claimed:
+        """Claim the oldest request."""
+        claimed = await self.claim((await self.queue.take()).generation_id)
+        assert claimed is not None
+        return claimed
+
+    async def ask_and_answer(self, text: str = "why?") -> GenerationId:
+        accepted = await self.ask(text)
+        await self.answer(await self.take())
+        return accepted.generation_id
+
+    async def generation(self, generation_id: GenerationId) -> Generation:
+        async with self.database(read_only=True) as work:
+            found = await work.generations.find(generation_id, self.user)
+        assert found is not None
+        return found
+
+    async def held(self) -> list[Entry]:
+        async with self.stream.subscribe(self.session_id) as subscription:
+            return list(await subscription.held())
+
+    async def contents(self) -> list[str]:
+        async with self.database(read_only=True) as work:
+            messages = await work.messages.page(self.session_id, 100, None, False)
+        return [message.content for message in messages]
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[Chat]:
+    database = FakeDatabase()
+    user = await add_user(database)
+    stream = MemoryEventStream()
+    yield Chat(user, await add_session(database, user), database, stream)
+    stream.close()

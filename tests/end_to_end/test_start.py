@@ -1,0 +1,109 @@
+"""A start that can't go on says why in one line, names the variable, and ends."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.processes import PATIENCE, ROOT, process
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[str]]:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PORT": "0", **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return ended.returncode, ended.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("LEASE_SECONDS", "-1"),
+        ("LEASE_SECONDS", "nan"),
+        ("WORKER_CONCURRENCY", "0"),
+        ("SIMULATED_DELAY", "soon"),
+        ("LOG_LEVEL", "LOUD"),
+        ("AUTH_MODE", "maybe"),
+        ("AUTH_MODE", "required"),
+        ("DATABASE_URL", "mysql://localhost/chat"),
+        ("DATABASE_URL", "postgres://ada:secret@localhost/chat"),
+        ("REDIS_URL", "redis://:secret@localhost"),
+    ],
+)
+def test_a_bad_variable_is_named(tmp_path: Path, variable: str, value: str) -> None:
+    code, said = start(tmp_path, **{variable: value})
+    assert code == 2
+    assert len(said) == 1
+    assert said[0].startswith(f"llm-chat: {variable}: ")
+    assert "secret" not in said[0]
+
+
+def test_an_address_that_others_reach_must_be_asked_for(tmp_path: Path) -> None:
+    code, said = start(tmp_path, HOST="0.0.0.0")
+    assert code == 2
+    assert said[0].startswith("llm-chat: AUTH_MODE: ")
+
+
+def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, said = start(tmp_path, PORT=str(taken.getsockname()[1]))
+    assert (code, len(said)) == (2, 1)
+    assert "can't listen on 127.0.0.1" in said[0]
+
+
+@pytest.mark.parametrize("content", ["- name: [", "just text", "- name: x", "- 5", "\xff"])
+def test_a_bad_personas_file_is_a_clear_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "style.yaml"
+    path.write_bytes(content.encode("latin-1"))
+    code, said = start(tmp_path)
+    assert (code, len(said)) == (2, 1)
+    assert "style.yaml" in said[0]
+
+
+def test_a_database_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are notes, and no database" * 100)
+    code, said = start(tmp_path, DATABASE_URL="sqlite:///notes.txt")
+    assert (code, len(said)) == (2, 1)
+    assert "not a database" in said[0]
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_without_its_tables_only_dev_and_migrate_start(tmp_path: Path, command: str) -> None:
+    code, said = start(tmp_path, command)
+    assert (code, len(said)) == (2, 1)
+    assert "python main.py migrate" in said[0]
+    assert start(tmp_path, "migrate")[0] == 0
+
+
+async def test_settings_come_from_a_file_too_and_the_command_line_goes_before_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("SIMULATED_DELAY=0\nPORT=eighty\n")
+    code, said = start(tmp_path, "--port", "nine", PORT="")
+    assert code == 2
+    assert said[0].startswith("llm-chat: PORT: ")
+    async with process(tmp_path) as server:  # PORT=0 of the environment goes before the file
+        assert server.address
+
+
+def test_every_setting_is_in_the_example(tmp_path: Path) -> None:
+    from settings import Settings
+
+    example = (ROOT / ".env.example").read_text().splitlines()
+    named = {line.split("=")[0] for line in example if line and not line.startswith("#")}
+    assert named == {name.upper() for name in Settings.model_fields} - {"REDIS_URL"}
+    values = dict(line.split("=", 1) for line in example if line and not line.startswith("#"))
+    for name, field in Settings.model_fields.items():
+        if values.get(name.upper()):
+            assert values[name.upper()] == str(field.default).removesuffix(".0")

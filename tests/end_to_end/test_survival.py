@@ -1,0 +1,154 @@
+"""Crashes, restarts and load: nothing that was accepted is lost."""
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+from tests.end_to_end.processes import (
+    Json,
+    Process,
+    hear,
+    hear_until,
+    process,
+    say,
+    sse,
+    sse_until_last,
+    text_of,
+)
+
+QUICK = {"LEASE_SECONDS": "3", "SWEEP_SECONDS": "0.5"}
+
+
+async def ended(server: Process, generation_id: str) -> Json:
+    """A generation once it has ended, as the database has it."""
+    async with aclosing(sse(server, f"/api/chat/generations/{generation_id}/stream")) as events:
+        await sse_until_last(events)
+    async with server.http() as http:
+        found: Json = (await http.get(f"/api/chat/generations/{generation_id}")).json()
+    return found
+
+
+async def answers_of(server: Process, session_id: str) -> list[Json]:
+    async with server.http() as http:
+        reply = await http.get(f"/api/chat/sessions/{session_id}/messages?limit=100")
+    return [item for item in reply.json()["items"] if item["role"] == "assistant"]
+
+
+async def test_after_a_crash_in_mid_answer_the_next_start_completes_it_without_any_client(
+    tmp_path: Path,
+) -> None:
+    async with process(tmp_path, SIMULATED_DELAY="0.2", **QUICK) as server:
+        async with server.websocket() as socket:
+            session_id = (await hear(socket))["session_id"]
+            await socket.send("Hello, LLM!")
+            seen = (await hear_until(socket, "chunk"))[1:]
+            await server.kill()
+        await server.start()
+        await server.says(f"answering {seen[0]['generation_id']}, attempt 2")
+        cursor = seen[-1]["id"]
+        async with server.websocket(f"?session_id={session_id}&last_event_id={cursor}") as socket:
+            await hear(socket)
+            seen += await hear_until(socket, "done")
+        generation = await ended(server, seen[0]["generation_id"])
+        answers = await answers_of(server, session_id)
+    assert [event["type"] for event in seen].count("reset") == 1
+    assert [event["type"] for event in seen].count("done") == 1
+    assert (generation["status"], generation["attempt"]) == ("completed", 2)
+    assert [answer["content"] for answer in answers] == [text_of(seen)]
+    assert text_of(seen) == "".join(f"chunk {number}: Hello, LLM!" for number in range(1, 6))
+
+
+async def test_a_message_that_was_stored_but_never_hinted_is_found(tmp_path: Path) -> None:
+    """Accepted by a process that has no worker; then one with a worker starts."""
+    async with process(tmp_path, "dev", **QUICK):
+        pass
+    async with process(tmp_path, "serve", **QUICK) as doors, doors.websocket() as socket:
+        await hear(socket)
+        await socket.send("Hello, LLM!")
+        accepted = await hear(socket)
+    async with process(tmp_path, "dev", SIMULATED_DELAY="0.01", **QUICK) as server:
+        generation = await ended(server, accepted["generation_id"])
+    assert (generation["status"], generation["attempt"]) == ("completed", 1)
+
+
+async def test_doors_and_worker_in_two_processes_meet_in_the_database(tmp_path: Path) -> None:
+    async with process(tmp_path):
+        pass
+    async with (
+        process(tmp_path, "serve", WATCHDOG_SECONDS="0.5") as doors,
+        process(tmp_path, "work", SIMULATED_DELAY="0.05", **QUICK),
+        doors.websocket() as socket,
+    ):
+        await hear(socket)
+        await socket.send("Hello, LLM!")
+        frames = await hear_until(socket, "done")
+    assert frames[-2]["type"] == "snapshot"
+    assert text_of(frames).startswith("chunk 1: Hello, LLM!")
+
+
+async def test_a_frozen_process_that_wakes_after_a_takeover_changes_nothing(tmp_path: Path) -> None:
+    """Two workers on one file; the first is stopped past its lease."""
+    async with (
+        process(tmp_path, SIMULATED_DELAY="0.3", **QUICK) as frozen,
+        frozen.websocket() as socket,
+    ):
+        session_id = (await hear(socket))["session_id"]
+        await socket.send("Hello, LLM!")
+        seen = (await hear_until(socket, "chunk"))[1:]
+        assert frozen.running is not None
+        os.kill(frozen.running.pid, signal.SIGSTOP)
+        async with process(tmp_path, SIMULATED_DELAY="0.05", **QUICK) as other:
+            await other.says(f"answering {seen[0]['generation_id']}, attempt 2")
+            generation = await ended(other, seen[0]["generation_id"])
+            os.kill(frozen.running.pid, signal.SIGCONT)
+            await frozen.says(f"{generation['generation_id']} (is answered|was ended) by another")
+            answers = await answers_of(other, session_id)
+            again = await ended(other, generation["generation_id"])
+        # who followed at the frozen process ends with the same text
+        seen += await hear_until(socket, "done")
+    assert (generation["status"], generation["attempt"]) == ("completed", 2)
+    assert again == generation
+    assert [answer["content"] for answer in answers] == [generation["text"]] == [text_of(seen)]
+
+
+async def test_200_sessions_at_once_survive_a_restart_in_mid_answer(tmp_path: Path) -> None:
+    """SIGTERM while all of them stream: what can't be finished in the grace is given back, and
+    the next start completes it, exactly once."""
+    settings = {"SIMULATED_DELAY": "0.1", "SIMULATED_CHUNKS": "60", "SHUTDOWN_GRACE": "1", **QUICK}
+    count = 200
+    async with process(tmp_path, **settings) as server:
+        async with AsyncExitStack() as stack:
+            sockets = [await stack.enter_async_context(server.websocket()) for _ in range(count)]
+            sessions = [(await hear(socket))["session_id"] for socket in sockets]
+            for socket in sockets:
+                await say(socket, type="send", message="Tell me", model_name="simulated-long")
+            seen = await asyncio.gather(*(hear_until(socket, "chunk") for socket in sockets))
+            assert await server.terminate() == 0
+            for socket in sockets:
+                await socket.wait_closed()
+            assert {socket.close_code for socket in sockets} == {1012}
+        assert "giving back" in server.log
+        await server.start()
+        generations = await asyncio.gather(
+            *(ended(server, events[0]["generation_id"]) for events in seen)
+        )
+        answers = await asyncio.gather(*(answers_of(server, each) for each in sessions))
+    assert {generation["status"] for generation in generations} == {"completed"}
+    for generation, kept in zip(generations, answers, strict=True):
+        assert [answer["content"] for answer in kept] == [generation["text"]]
+    assert len({generation["text"] for generation in generations}) == 1
+
+
+async def test_an_answer_that_is_nearly_done_is_finished_in_the_grace(tmp_path: Path) -> None:
+    async with process(tmp_path, SIMULATED_DELAY="0.1", SHUTDOWN_GRACE="30") as server:
+        async with server.websocket() as socket:
+            await hear(socket)
+            await socket.send("Hello, LLM!")
+            seen = await hear_until(socket, "chunk")
+        assert await server.terminate() == 0
+        assert "giving back" not in server.log
+        await server.start()
+        generation = await ended(server, seen[0]["generation_id"])
+    assert (generation["status"], generation["attempt"]) == ("completed", 1)

@@ -1,0 +1,151 @@
+"""The real web application over plain memory, as the composition root wires it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp
+
+from application.answer_message import AnswerMessage
+from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
+from application.claim_generation import ClaimGeneration
+from application.claims import Claims
+from application.end_generation import EndGeneration
+from application.enter import EnterOpenly
+from application.follow_session import Followers, FollowGeneration, FollowSession
+from application.open_session import OpenSession
+from application.ports import EventWriter, Finish, Piece, Subscription, TextPiece
+from application.submit_message import Submission, SubmitMessage
+from application.watch_sessions import WatchSessions
+from domain.identifiers import GenerationId, SessionId, UserId
+from domain.message import Usage
+from domain.prompt import Prompt
+from domain.user import LOCAL_USERNAME
+from infrastructure.memory.event_stream import MemoryEventStream
+from interface.app import build_app
+from interface.asker import OpenDoor
+from interface.generations import GenerationRoutes
+from interface.health import HealthRoutes
+from interface.heartbeats import Heartbeats
+from interface.sessions import SessionRoutes
+from interface.sse import sse_routes
+from interface.websocket import WebSocketDoor
+from tests.builders import SESSION, add_question, add_session, add_user, claim
+from tests.fakes import (
+    CountingIds,
+    FakeDatabase,
+    FakeModels,
+    FakePersonas,
+    FakeQueue,
+    ScriptedModel,
+)
+
+
+class CountedStream(MemoryEventStream):
+    """Counts who is subscribed."""
+
+    subscribed = 0
+
+    @asynccontextmanager
+    async def subscribe(self, session_id: SessionId) -> AsyncIterator[Subscription]:  # type: ignore[override]
+        async with super().subscribe(session_id) as subscription:
+            self.subscribed += 1
+            try:
+                yield subscription
+            finally:
+                self.subscribed -= 1
+
+
+async def hello(_: Prompt) -> AsyncGenerator[Piece, None]:
+    yield TextPiece("Hello")
+    yield TextPiece(" there")
+    yield Finish("stop", Usage(3, 2))
+
+
+@dataclass(frozen=True)
+class Running:
+    """An answer in the middle of being written."""
+
+    generation_id: GenerationId
+    writer: EventWriter
+
+
+@dataclass
+class Doors:
+    database: FakeDatabase = field(default_factory=FakeDatabase)
+    stream: CountedStream = field(default_factory=CountedStream)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
+    personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
+    followers: Followers = field(default_factory=Followers)
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
+
+    def __post_init__(self) -> None:
+        database, stream = self.database, self.stream
+        models, ids = FakeModels({"scripted": self.model, "other": self.model}), CountingIds()
+        who = OpenDoor(EnterOpenly(database))
+        follow_session = FollowSession(database, stream, self.followers)
+        follow_generation = FollowGeneration(database, stream, self.followers)
+        open_session = OpenSession(database, models, self.personas, ids)
+        self.submit = SubmitMessage(database, self.queue, models, self.personas, ids)
+        self.health = HealthRoutes(database)
+        sessions = SessionRoutes(
+            who,
+            open_session,
+            ListSessions(database),
+            ReadSession(database),
+            ReadMessages(database),
+            self.submit,
+        )
+        self.app: ASGIApp = build_app(
+            [
+                *self.health.routes(),
+                *sessions.routes(),
+                *sse_routes(who, follow_session, follow_generation, self.heartbeats),
+                *GenerationRoutes(who, ReadGeneration(database, stream)).routes(),
+                *WebSocketDoor(who, open_session, follow_session, self.submit).routes(),
+            ]
+        )
+        self.watch = WatchSessions(database, self.followers)
+        end = EndGeneration(database, stream, self.queue)
+        self._claim = ClaimGeneration(database, self.personas, 60, 20)
+        self._answer = AnswerMessage(database, stream, models, Claims(), end)
+
+    async def local(self) -> UserId:
+        """Who everybody is here."""
+        return await add_user(self.database, LOCAL_USERNAME)
+
+    async def session(self, session_id: str = SESSION) -> SessionId:
+        """A session of whoever asks."""
+        return await add_session(self.database, await self.local(), session_id)
+
+    async def foreign_session(self, session_id: str = "session_of_bob") -> SessionId:
+        return await add_session(self.database, await add_user(self.database, "bob"), session_id)
+
+    async def foreign_question(self) -> GenerationId:
+        session_id = await self.foreign_session()
+        return await add_question(self.database, await add_user(self.database, "bob"), session_id)
+
+    async def ask(self, session_id: SessionId, text: str = "why?") -> GenerationId:
+        submission = Submission(text, request_id="request-1")
+        return (await self.submit(await self.local(), session_id, submission)).generation_id
+
+    async def answer(self, generation_id: GenerationId) -> None:
+        """What a worker does: events `<fence>-0` start, -1 and -2 text, -3 done."""
+        claimed = await self._claim(generation_id)
+        assert claimed is not None
+        await self._answer(claimed)
+
+    async def answered(self, session_id: SessionId, text: str = "why?") -> GenerationId:
+        generation_id = await self.ask(session_id, text)
+        await self.answer(generation_id)
+        return generation_id
+
+    async def running(self, session_id: SessionId, text: str = "why?") -> Running:
+        """A claimed generation, whose events the test writes itself."""
+        generation = await claim(self.database, await self.ask(session_id, text))
+        assert generation is not None
+        return Running(generation.id, self.stream.writer(session_id, generation.fence))
+
+    def delete(self, session_id: SessionId) -> None:
+        del self.database.state.sessions[session_id]

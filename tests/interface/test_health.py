@@ -1,0 +1,27 @@
+import httpx
+
+from tests.interface.clients import assert_problem
+from tests.interface.doors import Doors
+
+
+async def test_the_process_is_healthy_whatever_the_database_does(
+    doors: Doors, http: httpx.AsyncClient
+) -> None:
+    doors.database.away = 9
+    assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_it_is_ready_while_the_database_answers(
+    doors: Doors, http: httpx.AsyncClient
+) -> None:
+    assert (await http.get("/readyz")).status_code == 200
+    doors.database.away = 1
+    assert_problem(await http.get("/readyz"), 503, "database_unavailable")
+
+
+async def test_it_is_not_ready_while_it_drains(doors: Doors, http: httpx.AsyncClient) -> None:
+    doors.health.draining = True
+    reply = await http.get("/readyz")
+    assert_problem(reply, 503, "restarting")
+    assert int(reply.headers["retry-after"]) > 0
+    assert (await http.get("/healthz")).status_code == 200

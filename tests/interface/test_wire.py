@@ -1,0 +1,383 @@
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from application.events import (
+    Chunk,
+    Done,
+    Entry,
+    Failed,
+    Reasoning,
+    Reset,
+    Snapshot,
+    Start,
+    Stopped,
+    StreamEvent,
+)
+from application.submit_message import Accepted
+from domain.errors import InvalidInput
+from domain.generation import Failure
+from domain.identifiers import MessageId
+from domain.message import Usage
+from domain.position import Position
+from interface.wire import (
+    CreateSessionBody,
+    FollowFrame,
+    Frame,
+    PingFrame,
+    ResumeFrame,
+    SendBody,
+    SendFrame,
+    UnfollowFrame,
+    accepted_frame,
+    error_frame,
+    gone_json,
+    opened_frame,
+    parse_body,
+    parse_frame,
+    parse_key,
+    parse_limit,
+    parse_message_cursor,
+    parse_session_cursor,
+    session_cursor,
+    sse_event,
+    websocket_event,
+)
+from tests.builders import GENERATION, NOON, SESSION, a_session
+from tests.interface.clients import problem_keys
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+ANSWER = MessageId(2)
+
+PROTOCOL: list[tuple[StreamEvent, dict[str, Any]]] = [
+    (
+        Start(GENERATION, 1, "model", "why?"),
+        {"type": "start", "attempt": 1, "model_name": "model", "message": "why?"},
+    ),
+    (
+        Chunk(GENERATION, "some"),
+        {"type": "chunk", "chunk": "some", "is_last": False},
+    ),
+    (
+        Reasoning(GENERATION, "because"),
+        {"type": "reasoning", "chunk": "because", "is_last": False},
+    ),
+    (
+        Reset(GENERATION, 2, "model", "why?", "takeover"),
+        {"type": "reset", "attempt": 2, "reason": "takeover"},
+    ),
+    (
+        Snapshot(GENERATION, 1, "so far", "because"),
+        {
+            "type": "snapshot",
+            "text": "so far",
+            "reasoning": "because",
+            "attempt": 1,
+            "recovered": True,
+        },
+    ),
+    (
+        Snapshot(GENERATION, 2, "", recovered=False),
+        {"type": "snapshot", "text": "", "attempt": 2, "recovered": False},
+    ),
+    (
+        Done(GENERATION, ANSWER, "stop", Usage(3, 4), "A title"),
+        {
+            "type": "done",
+            "chunk": "",
+            "is_last": True,
+            "message_id": 2,
+            "finish_reason": "stop",
+            "usage": USAGE,
+            "title": "A title",
+        },
+    ),
+    (
+        Done(GENERATION, ANSWER, "length", None),
+        {
+            "type": "done",
+            "chunk": "",
+            "is_last": True,
+            "message_id": 2,
+            "finish_reason": "length",
+            "usage": None,
+        },
+    ),
+    (
+        Stopped(GENERATION, ANSWER, Usage(3, 4)),
+        {"type": "stopped", "chunk": "", "is_last": True, "message_id": 2, "usage": USAGE},
+    ),
+    (
+        Stopped(GENERATION, None, None),
+        {"type": "stopped", "chunk": "", "is_last": True},
+    ),
+    (
+        Failed(GENERATION, ANSWER, Failure("upstream_error", "Overloaded."), "request-1"),
+        {
+            "type": "failed",
+            "chunk": "",
+            "is_last": True,
+            "message_id": 2,
+            "error": {
+                "type": "urn:llm-chat:problem:upstream_error",
+                "title": "Upstream error",
+                "status": 502,
+                "detail": "Overloaded.",
+                "instance": f"/api/chat/generations/{GENERATION}",
+                "code": "upstream_error",
+                "request_id": "request-1",
+            },
+        },
+    ),
+    (
+        Failed(GENERATION, None, Failure("worker_lost", "Lost."), None),
+        {"type": "failed", "chunk": "", "is_last": True},
+    ),
+]
+
+
+def entry(event: StreamEvent) -> Entry:
+    return Entry.at(Position(3, 14), event)
+
+
+def over_sse(event: StreamEvent) -> dict[str, Any]:
+    number, data = sse_event(SESSION, entry(event)).decode().removesuffix("\n\n").split("\n")
+    assert number == "id: 3-14"
+    shown: dict[str, Any] = json.loads(data.removeprefix("data: "))
+    return shown
+
+
+def over_websocket(event: StreamEvent) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(websocket_event(SESSION, entry(event)))
+    return shown
+
+
+# Events
+
+
+@pytest.mark.parametrize(("event", "wanted"), PROTOCOL)
+def test_an_event_has_the_fields_of_the_protocol(
+    event: StreamEvent, wanted: dict[str, Any]
+) -> None:
+    shown = over_sse(event)
+    place = {"session_id": SESSION, "generation_id": GENERATION}
+    assert shown == {**shown, **wanted, **place}
+    assert over_websocket(event) == {"id": "3-14", **shown}
+
+
+@pytest.mark.parametrize(("event", "wanted"), PROTOCOL)
+def test_an_event_has_a_text_to_append_only_if_it_says_whether_it_is_the_last(
+    event: StreamEvent, wanted: dict[str, Any]
+) -> None:
+    """A client that reads only `chunk` and `is_last` works."""
+    shown = over_sse(event)
+    assert ("chunk" in shown) == ("is_last" in shown)
+    assert shown.get("is_last", False) == (shown["type"] in ("done", "stopped", "failed"))
+
+
+def test_reasoning_and_title_are_left_out_where_there_are_none() -> None:
+    assert "reasoning" not in over_sse(Snapshot(GENERATION, 1, "so far"))
+    assert "title" not in over_sse(Done(GENERATION, ANSWER, "stop", None))
+
+
+def test_a_failure_of_an_unknown_kind_is_a_whole_problem() -> None:
+    shown = over_sse(Failed(GENERATION, None, Failure("unheard_of", "Oh."), "request-1"))
+    assert shown["error"].keys() == problem_keys()
+    assert shown["error"]["status"] == 500
+
+
+def test_gone_names_its_session() -> None:
+    shown = gone_json(SESSION)
+    assert (shown["type"], shown["session_id"]) == ("gone", SESSION)
+
+
+@given(st.text())
+def test_an_event_is_one_line_whatever_its_text(text: str) -> None:
+    told = sse_event(SESSION, entry(Chunk(GENERATION, text))).decode()
+    assert len(re.split(r"\r\n|\r|\n", told)) == 4
+    assert over_sse(Chunk(GENERATION, text))["chunk"] == text
+    assert over_websocket(Chunk(GENERATION, text))["chunk"] == text
+
+
+def test_an_event_is_encoded_once_for_all_subscribers() -> None:
+    shared = entry(Chunk(GENERATION, "some"))
+    assert sse_event(SESSION, shared) is sse_event(SESSION, shared)
+    websocket_event(SESSION, shared)
+    assert shared.encodings.keys() == {"sse", "websocket"}
+
+
+# Frames out
+
+
+def test_frames_have_the_fields_of_the_protocol() -> None:
+    assert opened_frame("session", SESSION, Position(3, 14)) == {
+        "type": "session",
+        "session_id": SESSION,
+        "last_event_id": "3-14",
+    }
+    accepted = Accepted(SESSION, MessageId(1), GENERATION)
+    wanted = {
+        "type": "accepted",
+        "client_message_id": "m-1",
+        "message_id": 1,
+        "generation_id": GENERATION,
+    }
+    assert wanted.items() <= accepted_frame(accepted, "m-1").items()
+    assert error_frame({"code": "bad"}) == {"type": "error", "error": {"code": "bad"}}
+    assert error_frame({}, "m-1")["client_message_id"] == "m-1"
+
+
+# Frames in
+
+
+@pytest.mark.parametrize(
+    ("text", "frame"),
+    [
+        ("why?", SendFrame(type="send", message="why?")),
+        (" why? ", SendFrame(type="send", message=" why? ")),
+        ("", SendFrame(type="send", message="")),
+        ("{}", SendFrame(type="send", message="{}")),
+        ('{"Type": "ping"}', SendFrame(type="send", message='{"Type": "ping"}')),
+        ('{"type": "ping"', SendFrame(type="send", message='{"type": "ping"')),
+        ('[{"type": "ping"}]', SendFrame(type="send", message='[{"type": "ping"}]')),
+        ('{"type": "ping"}', PingFrame(type="ping")),
+        (' \r\n\t{"type": "ping"} ', PingFrame(type="ping")),
+        (
+            '{"type": "send", "message": "why?", "client_message_id": "m-1", "file_ids": [1]}',
+            SendFrame(type="send", message="why?", client_message_id="m-1", file_ids=[1]),
+        ),
+        (
+            '{"type": "resume", "last_event_id": "1-2"}',
+            ResumeFrame(type="resume", last_event_id="1-2"),
+        ),
+        (
+            '{"type": "follow", "session_id": "s", "last_event_id": null}',
+            FollowFrame(type="follow", session_id="s"),
+        ),
+        (
+            '{"type": "unfollow", "session_id": "s"}',
+            UnfollowFrame(type="unfollow", session_id="s"),
+        ),
+    ],
+)
+def test_a_text_is_read_as_the_protocol_has_it(text: str, frame: Frame) -> None:
+    assert parse_frame(text) == frame
+
+
+def test_an_object_with_a_type_is_not_taken_for_a_message_because_of_half_a_character() -> None:
+    """So JavaScript writes a text that was cut within an emoji; JSON allows it."""
+    with pytest.raises(InvalidInput):
+        parse_frame(r'{"type": "send", "message": "half a face: \ud83d"}')
+
+
+def test_a_refused_frame_does_not_repeat_what_was_sent() -> None:
+    for text in ('{"type": "my secret"}', '{"type": "send", "message": ["my secret"]}'):
+        with pytest.raises(InvalidInput) as refused:
+            parse_frame(text)
+        assert "secret" not in str(refused.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from(
+    ["message", "client_message_id", "session_id", "last_event_id", "file_ids", "persona", "type"]
+)
+KINDS = st.sampled_from(["send", "resume", "follow", "unfollow", "ping", "none"])
+FRAMES = st.builds(
+    lambda fields, kind: json.dumps({**fields, "type": kind}),
+    st.dictionaries(FIELDS | st.text(), JSON),
+    KINDS | JSON,
+)
+ANY_TEXT = st.text() | st.text(st.characters()) | JSON.map(json.dumps) | FRAMES
+
+
+def pointers(read: Callable[[], object]) -> list[str] | None:
+    """Where it was refused; None if it was read. Any other error is a fault."""
+    try:
+        read()
+    except InvalidInput as refused:
+        return [flaw.pointer for flaw in refused.flaws]
+    return None
+
+
+@given(ANY_TEXT)
+def test_any_text_is_a_frame_or_is_refused(text: str) -> None:
+    assert pointers(lambda: parse_frame(text)) != []
+
+
+@given(ANY_TEXT, st.integers(0, 200))
+def test_any_piece_of_a_frame_is_a_frame_or_is_refused(text: str, length: int) -> None:
+    assert pointers(lambda: parse_frame(text[:length])) != []
+
+
+@given(st.text().filter(lambda text: not text.lstrip().startswith("{")))
+def test_a_text_that_is_no_object_is_a_message_as_it_is(text: str) -> None:
+    assert parse_frame(text) == SendFrame(type="send", message=text)
+
+
+@given(st.text(), st.none() | st.text("abc-", min_size=1, max_size=64))
+def test_a_sent_message_is_read_as_it_was_written(text: str, key: str | None) -> None:
+    said = json.dumps({"type": "send", "message": text, "client_message_id": key})
+    assert parse_frame(said) == SendFrame(type="send", message=text, client_message_id=key)
+
+
+# Bodies, keys, limits and cursors
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_body_is_read_or_is_refused(body: bytes) -> None:
+    assert pointers(lambda: parse_body(SendBody, body)) != []
+    assert pointers(lambda: parse_body(CreateSessionBody, body)) != []
+
+
+@given(st.text() | st.integers().map(str))
+def test_any_limit_is_within_bounds_or_is_refused(text: str) -> None:
+    allowed = {str(limit).zfill(length) for limit in range(1, 101) for length in (1, 2, 3)}
+    assert pointers(lambda: parse_limit(text)) == (None if text in allowed else ["/limit"])
+
+
+@pytest.mark.parametrize(("text", "limit"), [(None, 50), ("1", 1), ("100", 100)])
+def test_a_limit_is_fifty_unless_told_otherwise(text: str | None, limit: int) -> None:
+    assert parse_limit(text) == limit
+
+
+@given(st.text() | st.text(st.characters(max_codepoint=127)))
+def test_a_key_is_visible_ascii_or_is_refused(text: str) -> None:
+    visible = 1 <= len(text) <= 64 and all("!" <= character <= "~" for character in text)
+    assert (pointers(lambda: parse_key(text)) is None) == visible
+
+
+def _encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+@given(
+    st.text() | st.binary().map(lambda raw: binascii.b2a_base64(raw).decode()) | JSON.map(_encoded)
+)
+def test_any_cursor_is_read_or_is_refused(text: str) -> None:
+    assert pointers(lambda: parse_session_cursor(text)) in (None, ["/cursor"])
+    assert pointers(lambda: parse_message_cursor(text)) in (None, ["/cursor"])
+
+
+def test_no_cursor_is_the_beginning() -> None:
+    assert parse_session_cursor(None) is None
+    assert parse_message_cursor(None) is None
+
+
+def test_a_cursor_of_sessions_is_read_as_it_was_written() -> None:
+    after = parse_session_cursor(session_cursor(a_session()))
+    assert after == (NOON, SESSION)
+
+
+def test_a_cursor_can_stand_in_an_address_as_it_is() -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_=-]+", session_cursor(a_session()))
