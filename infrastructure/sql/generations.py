@@ -2,17 +2,19 @@
 
 Whoever changes a generation and its session changes the session first, so that two of them wait
 for one another instead of locking each other out.
+
+Statements are built once, here as in the other repositories: building one at each use costs more
+than running it (the select of a session: 127 µs built anew, 20 µs as it is).
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
-    Select,
     and_,
+    bindparam,
     exists,
     func,
     insert,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
@@ -51,62 +54,157 @@ _claimable = and_(
 )
 
 
+_this = generations.c.id == bindparam("generation")
+_held = and_(_this, generations.c.fence == bindparam("held_fence"), is_running(generations))
+_its_session = select(generations.c.session_id).where(_this).correlate(None).scalar_subquery()
+_with_answer = select(
+    generations, messages.c.content.label("text"), messages.c.id.label("answer_id")
+).select_from(
+    generations.outerjoin(
+        messages,
+        and_(messages.c.generation_id == generations.c.id, messages.c.role == ASSISTANT),
+    )
+)
+
+_ADD = insert(generations).values(
+    status=GenerationStatus.QUEUED.value,
+    attempt=0,
+    releases=0,
+    fence=0,
+    cancel_requested=False,
+    created_at=now_ms(),
+)
+_FIND = _with_answer.where(
+    _this,
+    generations.c.user_id == bindparam("owner"),
+    exists().where(sessions.c.id == generations.c.session_id, sessions.c.deleted_at.is_(None)),
+)
+_LOCK_SESSION = select(sessions.c.id).where(sessions.c.id == _its_session).with_for_update()
+_RAISE_FENCE = (
+    update(sessions)
+    .where(sessions.c.id == _its_session, sessions.c.deleted_at.is_(None))
+    .values(fence=sessions.c.fence + 1)
+    .returning(sessions.c.fence)
+)
+_CLAIM = (
+    update(generations)
+    .where(_this, _claimable)
+    .values(
+        status=GenerationStatus.RUNNING.value,
+        attempt=generations.c.attempt + 1,
+        fence=bindparam("new_fence"),
+        lease_until=now_ms() + bindparam("lease"),
+        started_at=func.coalesce(generations.c.started_at, now_ms()),
+    )
+    .returning(generations)
+)
+_RENEW = (
+    update(generations)
+    .where(
+        tuple_(generations.c.id, generations.c.fence).in_(bindparam("claims", expanding=True)),
+        is_running(generations),
+    )
+    .values(lease_until=now_ms() + bindparam("lease"))
+    .returning(generations.c.id, generations.c.cancel_requested)
+)
+_RELEASE = (
+    update(generations)
+    .where(_held)
+    .values(lease_until=now_ms(), releases=generations.c.releases + 1)
+    .returning(generations.c.id)
+)
+_END = (
+    update(generations)
+    .values(
+        status=bindparam("new_status"),
+        fence=bindparam("new_fence"),
+        last_seq=bindparam("new_last_seq"),
+        finish_reason=bindparam("new_finish_reason"),
+        usage=bindparam("new_usage", type_=generations.c.usage.type),
+        failure=bindparam("new_failure", type_=generations.c.failure.type),
+        lease_until=None,
+        ended_at=now_ms(),
+    )
+    .returning(generations)
+)
+_FINISH = _END.where(_held)
+_FAIL_LOST = _END.where(_this, _lease_over, ~_attempts_left)
+_ADD_ANSWER = (
+    insert(messages).values(role=Role.ASSISTANT.value, created_at=now_ms()).returning(messages.c.id)
+)
+_NOTE_END = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"))
+    .values(
+        end_fence=bindparam("new_fence"),
+        end_seq=bindparam("new_last_seq"),
+        message_count=sessions.c.message_count + bindparam("answers"),
+        updated_at=now_ms(),
+    )
+)
+_NEXT = (
+    select(generations.c.id)
+    .where(generations.c.session_id == bindparam("session"), is_queued(generations))
+    .order_by(generations.c.number)
+    .limit(1)
+)
+_waited = generations.c.created_at <= now_ms() - bindparam("waiting")
+_DUE = (
+    select(generations.c.id)
+    .where(is_active(generations), _claimable, or_(is_running(generations), _waited))
+    .order_by(generations.c.created_at)
+    .limit(bindparam("most"))
+)
+_LOST = (
+    select(generations)
+    .where(is_active(generations), _lease_over, ~_attempts_left)
+    .limit(bindparam("most"))
+)
+_claimed = (
+    _with_answer.where(generations.c.session_id == bindparam("session"))
+    .order_by(generations.c.fence.desc())
+    .limit(bindparam("most"))
+)
+_SINCE = _claimed.where(generations.c.fence >= bindparam("from_fence"))
+_RUNNING = _claimed.where(is_running(generations))
+
+
 class SqlGenerations(Repository):
     @statement
     def add(self, connection: Connection, new: NewGeneration) -> None:
-        connection.execute(
-            insert(generations).values(
-                id=new.id,
-                session_id=new.session_id,
-                user_id=new.owner,
-                message_id=new.message_id,
-                number=new.number,
-                status=GenerationStatus.QUEUED.value,
-                model_name=new.model_name,
-                persona=new.persona,
-                attempt=0,
-                releases=0,
-                fence=0,
-                cancel_requested=False,
-                request_id=new.request_id,
-                created_at=now_ms(),
-            )
-        )
+        values = {
+            "id": new.id,
+            "session_id": new.session_id,
+            "user_id": new.owner,
+            "message_id": new.message_id,
+            "number": new.number,
+            "model_name": new.model_name,
+            "persona": new.persona,
+            "request_id": new.request_id,
+        }
+        connection.execute(_ADD, values)
 
     @statement
     def find(
         self, connection: Connection, generation_id: GenerationId, owner: UserId
     ) -> Generation | None:
-        row = connection.execute(
-            _with_answer()
-            .where(generations.c.id == generation_id, generations.c.user_id == owner)
-            .where(
-                exists().where(
-                    sessions.c.id == generations.c.session_id, sessions.c.deleted_at.is_(None)
-                )
-            )
-        ).one_or_none()
+        values = {"generation": generation_id, "owner": owner}
+        row = connection.execute(_FIND, values).one_or_none()
         return None if row is None else _generation(row, row.text, row.answer_id)
 
     @statement
     def claim(
         self, connection: Connection, generation_id: GenerationId, lease_seconds: float
     ) -> Generation | None:
-        fence = _raise_fence(connection, generation_id, sessions.c.deleted_at.is_(None))
+        fence = _raise_fence(connection, generation_id)
         if fence is None:
             return None
-        row = connection.execute(
-            update(generations)
-            .where(generations.c.id == generation_id, _claimable)
-            .values(
-                status=GenerationStatus.RUNNING.value,
-                attempt=generations.c.attempt + 1,
-                fence=fence,
-                lease_until=now_ms() + _milliseconds(lease_seconds),
-                started_at=func.coalesce(generations.c.started_at, now_ms()),
-            )
-            .returning(generations)
-        ).one_or_none()
+        values = {
+            "generation": generation_id,
+            "new_fence": fence,
+            "lease": _milliseconds(lease_seconds),
+        }
+        row = connection.execute(_CLAIM, values).one_or_none()
         return None if row is None else _generation(row)
 
     @statement
@@ -116,55 +214,33 @@ class SqlGenerations(Repository):
         claims: Sequence[tuple[GenerationId, int]],
         lease_seconds: float,
     ) -> Sequence[Renewal]:
-        rows = connection.execute(
-            update(generations)
-            .where(
-                tuple_(generations.c.id, generations.c.fence).in_(claims),
-                is_running(generations),
-            )
-            .values(lease_until=now_ms() + _milliseconds(lease_seconds))
-            .returning(generations.c.id, generations.c.cancel_requested)
-        )
+        values = {"claims": list(claims), "lease": _milliseconds(lease_seconds)}
+        rows = connection.execute(_RENEW, values)
         return [Renewal(GenerationId(row.id), row.cancel_requested) for row in rows]
 
     @statement
     def release(self, connection: Connection, generation_id: GenerationId, fence: int) -> bool:
-        released = connection.execute(
-            update(generations)
-            .where(_held(generation_id, fence))
-            .values(lease_until=now_ms(), releases=generations.c.releases + 1)
-        )
-        return released.rowcount > 0
+        values = {"generation": generation_id, "held_fence": fence}
+        return connection.execute(_RELEASE, values).one_or_none() is not None
 
     @statement
     def finish(
         self, connection: Connection, generation_id: GenerationId, fence: int, ending: Ending
     ) -> Finished | None:
-        _lock_session(connection, generation_id)
-        return _end(connection, _held(generation_id, fence), fence, ending)
+        connection.execute(_LOCK_SESSION, {"generation": generation_id})
+        values = {"generation": generation_id, "held_fence": fence}
+        return _end(connection, _FINISH, values, fence, ending)
 
     @statement
     def due(
         self, connection: Connection, limit: int, waiting_seconds: float
     ) -> Sequence[GenerationId]:
-        waited = generations.c.created_at <= now_ms() - _milliseconds(waiting_seconds)
-        rows = connection.execute(
-            select(generations.c.id)
-            .where(is_active(generations), _claimable)
-            .where(or_(is_running(generations), waited))
-            .order_by(generations.c.created_at)
-            .limit(limit)
-        )
-        return [GenerationId(row.id) for row in rows]
+        values = {"most": limit, "waiting": _milliseconds(waiting_seconds)}
+        return [GenerationId(row.id) for row in connection.execute(_DUE, values)]
 
     @statement
     def lost(self, connection: Connection, limit: int) -> Sequence[Generation]:
-        rows = connection.execute(
-            select(generations)
-            .where(is_active(generations), _lease_over, ~_attempts_left)
-            .limit(limit)
-        )
-        return [_generation(row) for row in rows]
+        return [_generation(row) for row in connection.execute(_LOST, {"most": limit})]
 
     @statement
     def fail_lost(
@@ -173,132 +249,64 @@ class SqlGenerations(Repository):
         fence = _raise_fence(connection, generation_id)
         if fence is None:
             return None
-        still_lost = and_(generations.c.id == generation_id, _lease_over, ~_attempts_left)
         ending = Ending(GenerationStatus.FAILED, text, last_seq=1, failure=failure)
-        return _end(connection, still_lost, fence, ending)
+        return _end(connection, _FAIL_LOST, {"generation": generation_id}, fence, ending)
 
     @statement
     def since(
         self, connection: Connection, session_id: SessionId, fence: int | None, limit: int
     ) -> Sequence[Generation]:
+        values = {"session": session_id, "most": limit}
+        rows: Sequence[Row[Any]] = ()
         if fence is not None:
-            found = _claimed(connection, session_id, generations.c.fence >= max(fence, 1), limit)
-            if found:
-                return found
-        return _claimed(connection, session_id, is_running(generations), limit)
+            rows = connection.execute(_SINCE, {**values, "from_fence": max(fence, 1)}).all()
+        if not rows:
+            rows = connection.execute(_RUNNING, values).all()
+        return [_generation(row, row.text, row.answer_id) for row in reversed(rows)]
 
 
-def _claimed(
-    connection: Connection, session_id: SessionId, condition: ColumnElement[bool], limit: int
-) -> Sequence[Generation]:
-    rows = connection.execute(
-        _with_answer()
-        .where(generations.c.session_id == session_id, condition)
-        .order_by(generations.c.fence.desc())
-        .limit(limit)
-    )
-    return [_generation(row, row.text, row.answer_id) for row in reversed(rows.all())]
-
-
-def _held(generation_id: GenerationId, fence: int) -> ColumnElement[bool]:
-    return and_(
-        generations.c.id == generation_id,
-        generations.c.fence == fence,
-        is_running(generations),
-    )
-
-
-def _session_of(generation_id: GenerationId) -> Any:
-    return (
-        select(generations.c.session_id).where(generations.c.id == generation_id).scalar_subquery()
-    )
-
-
-def _raise_fence(
-    connection: Connection, generation_id: GenerationId, *conditions: ColumnElement[bool]
-) -> int | None:
-    """The session's new fence; the session stays locked. None if there is no such session."""
-    return connection.execute(
-        update(sessions)
-        .where(sessions.c.id == _session_of(generation_id), *conditions)
-        .values(fence=sessions.c.fence + 1)
-        .returning(sessions.c.fence)
-    ).scalar_one_or_none()
-
-
-def _lock_session(connection: Connection, generation_id: GenerationId) -> None:
-    connection.execute(
-        select(sessions.c.id).where(sessions.c.id == _session_of(generation_id)).with_for_update()
-    )
+def _raise_fence(connection: Connection, generation_id: GenerationId) -> int | None:
+    """The session's new fence; the session stays locked. None if the session is gone."""
+    return connection.execute(_RAISE_FENCE, {"generation": generation_id}).scalar_one_or_none()
 
 
 def _end(
-    connection: Connection, condition: ColumnElement[bool], fence: int, ending: Ending
+    connection: Connection,
+    update_: ReturningUpdate[Any],
+    which: dict[str, Any],
+    fence: int,
+    ending: Ending,
 ) -> Finished | None:
-    """End the generation that fits the condition, store its answer, and find who is next."""
-    row = connection.execute(
-        update(generations)
-        .where(condition)
-        .values(
-            status=ending.status.value,
-            fence=fence,
-            last_seq=ending.last_seq,
-            finish_reason=ending.finish_reason,
-            usage=usage_to(ending.usage),
-            failure=_failure_to(ending.failure),
-            lease_until=None,
-            ended_at=now_ms(),
-        )
-        .returning(generations)
-    ).one_or_none()
+    """End a generation, store its answer, and find who is next in its session."""
+    end = {"new_fence": fence, "new_last_seq": ending.last_seq}
+    ended = {
+        "new_status": ending.status.value,
+        "new_finish_reason": ending.finish_reason,
+        "new_usage": usage_to(ending.usage),
+        "new_failure": _failure_to(ending.failure),
+    }
+    row = connection.execute(update_, {**which, **end, **ended}).one_or_none()
     if row is None:
         return None
-    answer_id = _store_answer(connection, row, ending) if ending.keeps_answer else None
-    connection.execute(
-        update(sessions)
-        .where(sessions.c.id == row.session_id)
-        .values(
-            end_fence=fence,
-            end_seq=ending.last_seq,
-            message_count=sessions.c.message_count + (answer_id is not None),
-            updated_at=now_ms(),
-        )
-    )
-    next_id = connection.execute(
-        select(generations.c.id)
-        .where(generations.c.session_id == row.session_id, is_queued(generations))
-        .order_by(generations.c.number)
-        .limit(1)
-    ).scalar_one_or_none()
-    ended = _generation(row, ending.text, answer_id)
-    return Finished(ended, None if next_id is None else GenerationId(next_id))
+    answer_id = _add_answer(connection, row, ending) if ending.keeps_answer else None
+    answers = 0 if answer_id is None else 1
+    connection.execute(_NOTE_END, {"session": row.session_id, **end, "answers": answers})
+    next_id = connection.execute(_NEXT, {"session": row.session_id}).scalar_one_or_none()
+    generation = _generation(row, ending.text, answer_id)
+    return Finished(generation, None if next_id is None else GenerationId(next_id))
 
 
-def _store_answer(connection: Connection, row: Row[Any], ending: Ending) -> MessageId:
-    return MessageId(
-        connection.execute(
-            insert(messages)
-            .values(
-                session_id=row.session_id,
-                generation_id=row.id,
-                number=row.number + 1,
-                role=Role.ASSISTANT.value,
-                content=ending.text,
-                status=ending.status.value,
-                finish_reason=ending.finish_reason,
-                usage=usage_to(ending.usage),
-                created_at=now_ms(),
-            )
-            .returning(messages.c.id)
-        ).scalar_one()
-    )
-
-
-def _with_answer() -> Select[Any]:
-    answer = and_(messages.c.generation_id == generations.c.id, messages.c.role == ASSISTANT)
-    return select(
-        generations, messages.c.content.label("text"), messages.c.id.label("answer_id")
-    ).select_from(generations.outerjoin(messages, answer))
+def _add_answer(connection: Connection, row: Row[Any], ending: Ending) -> MessageId:
+    values = {
+        "session_id": row.session_id,
+        "generation_id": row.id,
+        "number": row.number + 1,
+        "content": ending.text,
+        "status": ending.status.value,
+        "finish_reason": ending.finish_reason,
+        "usage": usage_to(ending.usage),
+    }
+    return MessageId(connection.execute(_ADD_ANSWER, values).scalar_one())
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,4 +1,4 @@
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
 from domain.repositories import KeptRequest
@@ -6,13 +6,14 @@ from infrastructure.sql.clock import now_ms
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.tables import idempotency_keys as keys
 
+_FIND = select(keys).where(keys.c.user_id == bindparam("owner"), keys.c.key == bindparam("named"))
+_ADD = insert(keys).values(created_at=now_ms())
+
 
 class SqlIdempotencyKeys(Repository):
     @statement
     def find(self, connection: Connection, owner: UserId, key: str) -> KeptRequest | None:
-        row = connection.execute(
-            select(keys).where(keys.c.user_id == owner, keys.c.key == key)
-        ).one_or_none()
+        row = connection.execute(_FIND, {"owner": owner, "named": key}).one_or_none()
         if row is None:
             return None
         return KeptRequest(
@@ -24,14 +25,12 @@ class SqlIdempotencyKeys(Repository):
 
     @statement
     def add(self, connection: Connection, owner: UserId, key: str, kept: KeptRequest) -> None:
-        connection.execute(
-            insert(keys).values(
-                user_id=owner,
-                key=key,
-                digest=kept.digest,
-                session_id=kept.session_id,
-                message_id=kept.message_id,
-                generation_id=kept.generation_id,
-                created_at=now_ms(),
-            )
-        )
+        values = {
+            "user_id": owner,
+            "key": key,
+            "digest": kept.digest,
+            "session_id": kept.session_id,
+            "message_id": kept.message_id,
+            "generation_id": kept.generation_id,
+        }
+        connection.execute(_ADD, values)

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from domain.identifiers import GenerationId, MessageId, SessionId
 from domain.message import AnswerStatus, Message, Role, Usage
@@ -10,37 +10,41 @@ from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.tables import chat_messages as messages
 
+_ADD = insert(messages).values(created_at=now_ms()).returning(messages.c.id)
+
+_number = messages.c.number
+_of_session = select(messages).where(
+    messages.c.session_id == bindparam("session"), messages.c.deleted_at.is_(None)
+)
+_RECENT = (
+    _of_session.where(_number <= bindparam("up_to"))
+    .order_by(_number.desc(), messages.c.id.desc())
+    .limit(bindparam("most"))
+)
+_PAGE = _of_session.order_by(_number).limit(bindparam("most"))
+_PAGE_AFTER = _PAGE.where(_number > bindparam("after"))
+_PAGE_BACK = _of_session.order_by(_number.desc()).limit(bindparam("most"))
+_PAGE_BACK_AFTER = _PAGE_BACK.where(_number < bindparam("after"))
+
 
 class SqlMessages(Repository):
     @statement
     def add_question(self, connection: Connection, new: NewQuestion) -> MessageId:
-        inserted = connection.execute(
-            insert(messages)
-            .values(
-                session_id=new.session_id,
-                generation_id=new.generation_id,
-                number=new.number,
-                role=Role.USER.value,
-                content=new.content,
-                created_at=now_ms(),
-            )
-            .returning(messages.c.id)
-        )
-        return MessageId(inserted.scalar_one())
+        values = {
+            "session_id": new.session_id,
+            "generation_id": new.generation_id,
+            "number": new.number,
+            "role": Role.USER.value,
+            "content": new.content,
+        }
+        return MessageId(connection.execute(_ADD, values).scalar_one())
 
     @statement
     def recent(
         self, connection: Connection, session_id: SessionId, up_to_number: int, limit: int
     ) -> Sequence[Message]:
         rows = connection.execute(
-            select(messages)
-            .where(
-                messages.c.session_id == session_id,
-                messages.c.number <= up_to_number,
-                messages.c.deleted_at.is_(None),
-            )
-            .order_by(messages.c.number.desc(), messages.c.id.desc())
-            .limit(limit)
+            _RECENT, {"session": session_id, "up_to": up_to_number, "most": limit}
         )
         return [_message(row) for row in reversed(rows.all())]
 
@@ -53,14 +57,12 @@ class SqlMessages(Repository):
         after_number: int | None,
         newest_first: bool,
     ) -> Sequence[Message]:
-        number = messages.c.number
-        query = select(messages).where(
-            messages.c.session_id == session_id, messages.c.deleted_at.is_(None)
-        )
+        values: dict[str, Any] = {"session": session_id, "most": limit}
+        query = _PAGE_BACK if newest_first else _PAGE
         if after_number is not None:
-            query = query.where(number < after_number if newest_first else number > after_number)
-        order = (number.desc(),) if newest_first else (number,)
-        return [_message(row) for row in connection.execute(query.order_by(*order).limit(limit))]
+            values["after"] = after_number
+            query = _PAGE_BACK_AFTER if newest_first else _PAGE_AFTER
+        return [_message(row) for row in connection.execute(query, values)]
 
 
 def _message(row: Row[Any]) -> Message:

@@ -6,8 +6,8 @@ from sqlalchemy import (
     Connection,
     Label,
     Row,
-    Select,
     and_,
+    bindparam,
     func,
     insert,
     or_,
@@ -45,96 +45,108 @@ _unanswered = (
 )
 
 
+_visible = select(sessions, _running, _queued, _unanswered).where(
+    sessions.c.user_id == bindparam("owner"), sessions.c.deleted_at.is_(None)
+)
+_FIND = _visible.where(sessions.c.id == bindparam("session"))
+_LOCK = _FIND.with_for_update(of=sessions)
+_TAKEN = select(sessions.c.id).where(sessions.c.id == bindparam("session"))
+_ADD = insert(sessions).values(
+    message_count=0,
+    last_number=0,
+    fence=0,
+    end_fence=0,
+    end_seq=0,
+    created_at=now_ms(),
+    updated_at=now_ms(),
+)
+_SAVE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"))
+    .values(
+        title=bindparam("new_title"),
+        model_name=bindparam("new_model_name"),
+        persona=bindparam("new_persona"),
+        system_prompt=bindparam("new_system_prompt"),
+        message_count=bindparam("new_message_count"),
+        last_number=bindparam("new_last_number"),
+        updated_at=now_ms(),
+    )
+)
+_PAGE = _visible.order_by(sessions.c.updated_at.desc(), sessions.c.id.desc()).limit(
+    bindparam("most")
+)
+_PAGE_AFTER = _PAGE.where(
+    or_(
+        sessions.c.updated_at < bindparam("time"),
+        and_(sessions.c.updated_at == bindparam("time"), sessions.c.id < bindparam("session")),
+    )
+)
+_ENDS = select(sessions.c.id, sessions.c.end_fence, sessions.c.end_seq).where(
+    sessions.c.id.in_(bindparam("sessions", expanding=True)), sessions.c.deleted_at.is_(None)
+)
+
+
 class SqlChatSessions(Repository):
     @statement
     def add(self, connection: Connection, new: NewSession) -> bool:
-        taken = select(sessions.c.id).where(sessions.c.id == new.id)
-        if connection.execute(taken).one_or_none() is not None:
+        if connection.execute(_TAKEN, {"session": new.id}).one_or_none() is not None:
             return False
-        connection.execute(
-            insert(sessions).values(
-                id=new.id,
-                user_id=new.owner,
-                title=new.title,
-                model_name=new.model_name,
-                persona=new.persona,
-                system_prompt=new.system_prompt,
-                message_count=0,
-                last_number=0,
-                fence=0,
-                end_fence=0,
-                end_seq=0,
-                created_at=now_ms(),
-                updated_at=now_ms(),
-            )
-        )
+        values = {
+            "id": new.id,
+            "user_id": new.owner,
+            "title": new.title,
+            "model_name": new.model_name,
+            "persona": new.persona,
+            "system_prompt": new.system_prompt,
+        }
+        connection.execute(_ADD, values)
         return True
 
     @statement
     def find(
         self, connection: Connection, session_id: SessionId, owner: UserId
     ) -> ChatSession | None:
-        return _one(connection, _selected(owner).where(sessions.c.id == session_id))
+        row = connection.execute(_FIND, {"session": session_id, "owner": owner}).one_or_none()
+        return None if row is None else _session(row)
 
     @statement
     def lock(
         self, connection: Connection, session_id: SessionId, owner: UserId
     ) -> ChatSession | None:
-        found = _selected(owner).where(sessions.c.id == session_id)
-        return _one(connection, found.with_for_update(of=sessions))
+        row = connection.execute(_LOCK, {"session": session_id, "owner": owner}).one_or_none()
+        return None if row is None else _session(row)
 
     @statement
     def save(self, connection: Connection, session: ChatSession) -> None:
-        connection.execute(
-            update(sessions)
-            .where(sessions.c.id == session.id)
-            .values(
-                title=session.title,
-                model_name=session.model_name,
-                persona=session.persona,
-                system_prompt=session.system_prompt,
-                message_count=session.message_count,
-                last_number=session.last_number,
-                updated_at=now_ms(),
-            )
-        )
+        values = {
+            "session": session.id,
+            "new_title": session.title,
+            "new_model_name": session.model_name,
+            "new_persona": session.persona,
+            "new_system_prompt": session.system_prompt,
+            "new_message_count": session.message_count,
+            "new_last_number": session.last_number,
+        }
+        connection.execute(_SAVE, values)
 
     @statement
     def page(
         self, connection: Connection, owner: UserId, limit: int, after: SessionPage | None
     ) -> Sequence[ChatSession]:
-        query = _selected(owner).order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
+        values: dict[str, Any] = {"owner": owner, "most": limit}
+        query = _PAGE
         if after is not None:
-            time = to_milliseconds(after.updated_at)
-            query = query.where(
-                or_(
-                    sessions.c.updated_at < time,
-                    and_(sessions.c.updated_at == time, sessions.c.id < after.session_id),
-                )
-            )
-        return [_session(row) for row in connection.execute(query.limit(limit))]
+            values |= {"time": to_milliseconds(after.updated_at), "session": after.session_id}
+            query = _PAGE_AFTER
+        return [_session(row) for row in connection.execute(query, values)]
 
     @statement
     def ends(
         self, connection: Connection, session_ids: Sequence[SessionId]
     ) -> Mapping[SessionId, Position]:
-        rows = connection.execute(
-            select(sessions.c.id, sessions.c.end_fence, sessions.c.end_seq).where(
-                sessions.c.id.in_(session_ids), sessions.c.deleted_at.is_(None)
-            )
-        )
+        rows = connection.execute(_ENDS, {"sessions": list(session_ids)})
         return {SessionId(row.id): Position(row.end_fence, row.end_seq) for row in rows}
-
-
-def _selected(owner: UserId) -> Select[Any]:
-    return select(sessions, _running, _queued, _unanswered).where(
-        sessions.c.user_id == owner, sessions.c.deleted_at.is_(None)
-    )
-
-
-def _one(connection: Connection, query: Select[Any]) -> ChatSession | None:
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _session(row)
 
 
 def _session(row: Row[Any]) -> ChatSession:

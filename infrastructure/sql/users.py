@@ -1,4 +1,4 @@
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from domain.identifiers import UserId
 from domain.user import User
@@ -6,13 +6,14 @@ from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.tables import users
 
+_FIND = select(users).where(users.c.username == bindparam("named"))
+_ADD = insert(users).values(created_at=now_ms()).returning(users)
+
 
 class SqlUsers(Repository):
     @statement
     def get_or_add(self, connection: Connection, username: str) -> User:
-        row = connection.execute(select(users).where(users.c.username == username)).one_or_none()
+        row = connection.execute(_FIND, {"named": username}).one_or_none()
         if row is None:
-            row = connection.execute(
-                insert(users).values(username=username, created_at=now_ms()).returning(users)
-            ).one()
+            row = connection.execute(_ADD, {"username": username}).one()
         return User(UserId(row.id), row.username, to_datetime(row.created_at))
