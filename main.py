@@ -19,7 +19,8 @@ from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.enter import EnterOpenly
-from application.follow_session import Followers, FollowGeneration, FollowSession
+from application.follow_session import FollowGeneration, FollowSession
+from application.following import Followers
 from application.open_session import OpenSession
 from application.ports import ChatModels, EventStream, OpenUnitOfWork, Personas, RequestQueue
 from application.renew_claims import RenewClaims

@@ -6,17 +6,16 @@ from typing import Final
 
 from application.catch_up import terminal_event
 from application.events import Snapshot
+from application.hint import hint
 from application.ports import (
     EventStream,
     EventWriter,
     OpenUnitOfWork,
-    Request,
     RequestQueue,
     UnitOfWork,
 )
-from domain.errors import DatabaseUnavailable, QueueUnavailable
+from domain.errors import DatabaseUnavailable
 from domain.generation import Ending, Failure, Generation
-from domain.identifiers import GenerationId
 from domain.repositories import Finished
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ class EndGeneration:
             return False
         writer.write(terminal_event(finished.generation, title))
         await writer.flush()
-        await self._hint(finished.next_id)
+        await self._look_behind(finished)
         return True
 
     async def as_lost(self, generation: Generation, text: str, failure: Failure) -> bool:
@@ -61,8 +60,12 @@ class EndGeneration:
         writer.write(Snapshot(ended.id, ended.attempt, ended.text, recovered=False))
         writer.write(terminal_event(ended))
         await writer.flush()
-        await self._hint(finished.next_id)
+        await self._look_behind(finished)
         return True
+
+    async def _look_behind(self, finished: Finished) -> None:
+        if finished.next_id is not None:
+            await hint(self.queue, finished.next_id)
 
     async def _stored(self, generation: Generation, ending: Ending) -> Finished | None:
         """Tries again while the database is away: the fence makes a repeat harmless."""
@@ -80,14 +83,6 @@ class EndGeneration:
                 log.warning("the end of %s is not stored yet: %s", generation.id, error)
             await asyncio.sleep(_PATIENCE[min(tries, len(_PATIENCE) - 1)])
         raise AssertionError("count() does not end")
-
-    async def _hint(self, next_id: GenerationId | None) -> None:
-        if next_id is None:
-            return
-        try:
-            await self.queue.put(Request(next_id))
-        except QueueUnavailable as error:
-            log.warning("the hint for %s is late: %s", next_id, error)
 
 
 async def _stored_before(work: UnitOfWork, generation: Generation) -> Finished | None:

@@ -1,24 +1,21 @@
 import hashlib
 import json
-import logging
 from dataclasses import dataclass
 
+from application.hint import hint
 from application.ports import (
     ChatModels,
     Ids,
     OpenUnitOfWork,
     Personas,
-    Request,
     RequestQueue,
     UnitOfWork,
 )
 from domain.chat_session import ChatSession
-from domain.errors import FileNotFound, IdempotencyConflict, QueueUnavailable, SessionNotFound
+from domain.errors import FileNotFound, IdempotencyConflict, SessionNotFound
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
 from domain.message import clean_message
 from domain.repositories import KeptRequest, NewGeneration, NewQuestion
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class SubmitMessage:
                 return repeated
             accepted = await self._accept(work, session, submission, text)
             await work.commit()
-        await self._hint(accepted.generation_id, submission.request_id)
+        await hint(self.queue, accepted.generation_id, submission.request_id)
         return accepted
 
     async def _repeated(
@@ -116,9 +113,3 @@ class SubmitMessage:
             kept = KeptRequest(submission.digest(session.id), session.id, message_id, generation_id)
             await work.idempotency_keys.add(session.owner, submission.idempotency_key, kept)
         return Accepted(session.id, message_id, generation_id)
-
-    async def _hint(self, generation_id: GenerationId, request_id: str | None) -> None:
-        try:
-            await self.queue.put(Request(generation_id, request_id))
-        except QueueUnavailable as error:
-            log.warning("the hint for %s is late: %s", generation_id, error)

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from application.follow_session import Followers
+from application.following import Followers
 from application.ports import OpenUnitOfWork
 
 _BATCH: Final = 500

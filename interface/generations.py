@@ -7,7 +7,8 @@ from starlette.routing import BaseRoute, Route
 from application.browse import ReadGeneration
 from interface.asker import Asker
 from interface.replies import json_reply
-from interface.wire import generation_json, parse_generation_id
+from interface.wire.incoming import parse_generation_id
+from interface.wire.outgoing import generation_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import Final
 
-from application.follow_session import Following
+from application.following import Following
 
 HEARTBEAT_SECONDS: Final = 15
 """A stream is never silent for longer: proxies keep it, and a dead connection is noticed."""

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from domain.errors import ChatError
 from interface.problems import RETRY_AFTER_SECONDS, STATUS, problem, problem_of
 from interface.request_id import request_id_of
-from interface.wire import Json, encode
+from interface.wire.encoding import Json, encode
 
 log = logging.getLogger(__name__)
 

@@ -13,18 +13,20 @@ from interface.asker import Asker
 from interface.bodies import read_body
 from interface.replies import json_reply
 from interface.request_id import request_id_of
-from interface.wire import (
+from interface.wire.incoming import (
     CreateSessionBody,
     SendBody,
-    accepted_json,
-    message_cursor,
-    message_json,
     parse_body,
     parse_key,
     parse_limit,
     parse_message_cursor,
     parse_session_cursor,
     parse_session_id,
+)
+from interface.wire.outgoing import (
+    accepted_json,
+    message_cursor,
+    message_json,
     session_cursor,
     session_json,
 )

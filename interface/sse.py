@@ -12,19 +12,17 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from application.follow_session import FollowGeneration, Following, FollowSession
+from application.follow_session import FollowGeneration, FollowSession
+from application.following import Following
 from domain.errors import ChatError
 from domain.identifiers import UserId
 from domain.position import Position
 from interface.asker import Asker
 from interface.heartbeats import Heartbeats
-from interface.wire import (
-    encode,
-    gone_json,
-    parse_generation_id,
-    parse_session_id,
-    sse_event,
-)
+from interface.wire.encoding import encode
+from interface.wire.events import sse_event
+from interface.wire.incoming import parse_generation_id, parse_session_id
+from interface.wire.outgoing import gone_json
 
 log = logging.getLogger(__name__)
 

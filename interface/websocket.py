@@ -11,7 +11,8 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from application.follow_session import Following, FollowSession
+from application.follow_session import FollowSession
+from application.following import Following
 from application.open_session import OpenSession, Wishes
 from application.submit_message import Submission, SubmitMessage
 from domain.errors import ChatError, Flaw, InvalidInput, SessionNotFound
@@ -20,23 +21,19 @@ from domain.position import Position
 from interface.asker import Asker
 from interface.problems import problem_of
 from interface.request_id import request_id_of
-from interface.wire import (
+from interface.wire.encoding import Json, encode
+from interface.wire.events import websocket_event
+from interface.wire.incoming import (
     FollowFrame,
     Frame,
-    Json,
     PingFrame,
     ResumeFrame,
     SendFrame,
     UnfollowFrame,
-    accepted_frame,
-    encode,
-    error_frame,
-    gone_json,
-    opened_frame,
     parse_frame,
     parse_session_id,
-    websocket_event,
 )
+from interface.wire.outgoing import accepted_frame, error_frame, gone_json, opened_frame
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from application.claim_generation import Claimed, ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.events import Entry
-from application.follow_session import Followers, FollowGeneration, FollowSession
+from application.follow_session import FollowGeneration, FollowSession
+from application.following import Followers
 from application.ports import Finish, Piece, TextPiece
 from application.renew_claims import RenewClaims
 from application.submit_message import Accepted, Submission, SubmitMessage

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from application.events import Chunk, Entry, Snapshot, Start, StreamEvent, Terminal
-from application.follow_session import Following
+from application.following import Following
 from domain.errors import GenerationNotFound, SessionNotFound
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from application.events import Entry
-from application.follow_session import Following, Look
+from application.following import Following, Look
 from domain.position import Position
 from interface.heartbeats import HEARTBEAT_SECONDS, Heartbeats
 from tests.builders import SESSION, USER

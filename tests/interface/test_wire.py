@@ -27,7 +27,8 @@ from domain.generation import Failure
 from domain.identifiers import MessageId
 from domain.message import Usage
 from domain.position import Position
-from interface.wire import (
+from interface.wire.events import sse_event, websocket_event
+from interface.wire.incoming import (
     CreateSessionBody,
     FollowFrame,
     Frame,
@@ -36,19 +37,19 @@ from interface.wire import (
     SendBody,
     SendFrame,
     UnfollowFrame,
-    accepted_frame,
-    error_frame,
-    gone_json,
-    opened_frame,
     parse_body,
     parse_frame,
     parse_key,
     parse_limit,
     parse_message_cursor,
     parse_session_cursor,
+)
+from interface.wire.outgoing import (
+    accepted_frame,
+    error_frame,
+    gone_json,
+    opened_frame,
     session_cursor,
-    sse_event,
-    websocket_event,
 )
 from tests.builders import GENERATION, NOON, SESSION, a_session
 from tests.interface.clients import problem_keys

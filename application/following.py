@@ -1,0 +1,210 @@
+"""One subscriber's way through a session's stream, and all those of a process."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from application.catch_up import catch_up
+from application.events import Entry, Opening, Terminal
+from application.ports import OpenUnitOfWork, PositionLost, Subscription
+from domain.generation import Generation
+from domain.identifiers import GenerationId, SessionId, UserId
+from domain.position import ORIGIN, Position
+
+MAX_MISSED: Final = 20
+"""Answers shown again to one who comes back after more of them; the history has the others."""
+
+
+class Following:
+    """One subscriber: a cursor into a session's stream.
+
+    An async iterator of batches of entries, in order, each position once. An empty batch only says
+    that the subscriber was woken. It stops when the followed generation has ended, when the
+    session is `gone`, or after `end`.
+    """
+
+    __slots__ = (
+        "_answering", "_ended", "_first", "_look", "_stale", "_subscription",
+        "began", "gone", "only", "position", "session_id",
+    )  # fmt: skip
+
+    def __init__(
+        self, look: "Look", session_id: SessionId, only: GenerationId | None, view: Subscription
+    ) -> None:
+        self.session_id: Final = session_id
+        self.only: Final = only
+        self.began = self.position = ORIGIN
+        self.gone = False
+        self._look = look
+        self._subscription = view
+        self._first: Sequence[Entry] | None = None
+        self._answering: GenerationId | None = None
+        self._stale = False
+        self._ended = False
+
+    async def begin(self, cursor: Position | None) -> bool:
+        """Look where this cursor stands; `began` is then the position before the first batch.
+
+        False if what is to be followed does not exist.
+        """
+        looked, held = await self._read(cursor)
+        if looked is None:
+            return False
+        if cursor is not None and cursor > _top(looked, held):
+            cursor = None  # nothing of this session is there: a foreign one counts as none
+        self.began = self.position = looked.end if cursor is None else cursor
+        self._first = self._bring_up(cursor, looked, held)
+        return True
+
+    def __aiter__(self) -> "Following":
+        return self
+
+    async def __anext__(self) -> Sequence[Entry]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        if self._ended:
+            raise StopAsyncIteration
+        while not self._stale:
+            try:
+                entries = await self._subscription.next(self.position)
+            except PositionLost as lost:
+                shown = await self._catch_up()
+                self.position = max(self.position, lost.floor)
+                return shown
+            if self._misses_an_end(entries):
+                break
+            shown = self._show(entries)
+            if shown or not entries:
+                return shown  # else it was all of other generations than the followed one
+        return await self._catch_up()
+
+    def wake(self) -> None:
+        """Make the iterator give an empty batch, if it has nothing better."""
+        self._subscription.wake()
+
+    def end(self) -> None:
+        """Make the iterator stop."""
+        self._ended = True
+        self._subscription.wake()
+
+    def compare(self, end: Position | None) -> None:
+        """Told by the watchdog where the session's last answer ended; None if it is gone."""
+        if end is None or end > self.position:
+            self._stale = True
+            self._subscription.wake()
+
+    async def _catch_up(self) -> Sequence[Entry]:
+        """Take from the database what the stream does not tell."""
+        self._stale = False
+        looked, held = await self._read(self.position)
+        if looked is None:
+            self.gone = self._ended = True
+            return ()
+        return self._bring_up(self.position, looked, held)
+
+    async def _read(self, cursor: Position | None) -> "tuple[Looked | None, Sequence[Entry]]":
+        looked = await self._look(self.session_id, self.only, cursor)
+        return looked, await self._subscription.held()
+
+    def _bring_up(
+        self, cursor: Position | None, looked: "Looked", held: Sequence[Entry]
+    ) -> Sequence[Entry]:
+        self._answering = next((g.id for g in looked.generations if not g.ended), None)
+        shown = self._show(catch_up(cursor, looked.end, held, looked.generations))
+        self.position = max(self.position, _top(looked, held))
+        if self.only is not None and any(g.ended for g in looked.generations):
+            self._ended = True
+        return shown
+
+    def _misses_an_end(self, entries: Sequence[Entry]) -> bool:
+        """Whether another answer begins although the one before was not seen to end."""
+        answering = self._answering
+        for entry in entries:
+            if isinstance(entry.event, Terminal):
+                answering = None
+            elif isinstance(entry.event, Opening):
+                if answering not in (None, entry.event.generation_id):
+                    return True
+                answering = entry.event.generation_id
+        return False
+
+    def _show(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        for entry in entries:
+            event = entry.event
+            if isinstance(event, Opening):
+                self._answering = event.generation_id
+            elif isinstance(event, Terminal):
+                self._answering = None
+                self._ended = self._ended or event.generation_id == self.only
+        if entries:
+            self.position = max(self.position, entries[-1].position)
+        if self.only is None:
+            return entries
+        return [entry for entry in entries if entry.event.generation_id == self.only]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the database says of a followed session: where its last ended answer ended, and the
+    generations that a subscriber may have to be shown."""
+
+    end: Position
+    generations: Sequence[Generation]
+
+
+def _top(looked: Looked, held: Sequence[Entry]) -> Position:
+    """The last position that is known of in the session."""
+    return max(looked.end, held[-1].position) if held else looked.end
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read what one user may see of a session; None if it is not there for them."""
+
+    open_unit_of_work: OpenUnitOfWork
+    user: UserId
+
+    async def __call__(
+        self, session_id: SessionId, only: GenerationId | None, cursor: Position | None
+    ) -> Looked | None:
+        async with self.open_unit_of_work(read_only=True) as work:
+            session = await work.sessions.find(session_id, self.user)
+            if session is None:
+                return None
+            if only is None:
+                fence = None if cursor is None else cursor.fence
+                since = await work.generations.since(session_id, fence, MAX_MISSED)
+                return Looked(session.end, since)
+            generation = await work.generations.find(only, self.user)
+            if generation is None:
+                return None
+            return Looked(session.end, [generation] if generation.attempt else [])
+
+
+@dataclass(frozen=True, slots=True)
+class Followers:
+    """Who follows what in this process."""
+
+    by_session: dict[SessionId, set[Following]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Following]:
+        for followings in list(self.by_session.values()):
+            yield from list(followings)
+
+    @contextmanager
+    def including(self, following: Following) -> Iterator[None]:
+        followings = self.by_session.setdefault(following.session_id, set())
+        followings.add(following)
+        try:
+            yield
+        finally:
+            followings.remove(following)
+            if not followings:
+                del self.by_session[following.session_id]
+
+    def end(self) -> None:
+        """The process stops: every stream ends, to be taken up elsewhere."""
+        for following in self:
+            following.end()

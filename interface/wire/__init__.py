@@ -1,0 +1,1 @@
+"""JSON as clients see it: the only place of field names."""

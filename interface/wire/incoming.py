@@ -1,0 +1,194 @@
+"""What clients send: bodies, frames, parameters. Everything here raises InvalidInput."""
+
+import json
+import re
+from datetime import datetime
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from domain.errors import Flaw, GenerationNotFound, InvalidInput, SessionNotFound
+from domain.identifiers import GenerationId, SessionId, is_id
+from domain.repositories import SessionPage
+from interface.wire.encoding import open_cursor
+
+MAX_LIMIT: Final = 100
+DEFAULT_LIMIT: Final = 50
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+def _session_id(text: str) -> str:
+    if not is_id(text):
+        raise ValueError("must be 1 to 50 letters, digits, dots, colons, dashes and underscores")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+Name = Annotated[Text, Field(min_length=1, max_length=100)]
+_KEY: Final = r"[\x21-\x7e]{1,64}"
+Key = Annotated[str, Field(pattern=f"^{_KEY}$")]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CreateSessionBody(Body):
+    session_id: Annotated[str, AfterValidator(_session_id)] | None = None
+    title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    model_name: Name | None = None
+    persona: Name | None = None
+    system_prompt: Annotated[Text, Field(max_length=32_000)] | None = None
+
+
+class SendBody(Body):
+    message: str
+    model_name: Name | None = None
+    persona: Name | None = None
+    file_ids: Annotated[list[int], Field(max_length=20)] = []
+
+
+class SendFrame(SendBody):
+    type: Literal["send"]
+    client_message_id: Key | None = None
+    session_id: str | None = None
+
+
+class ResumeFrame(Body):
+    type: Literal["resume"]
+    last_event_id: str
+    session_id: str | None = None
+
+
+class FollowFrame(Body):
+    type: Literal["follow"]
+    session_id: str
+    last_event_id: str | None = None
+
+
+class UnfollowFrame(Body):
+    type: Literal["unfollow"]
+    session_id: str
+
+
+class PingFrame(Body):
+    type: Literal["ping"]
+
+
+Frame = SendFrame | ResumeFrame | FollowFrame | UnfollowFrame | PingFrame
+_frames: Final[TypeAdapter[Frame]] = TypeAdapter(
+    Annotated[Frame, Field(discriminator="type")],
+)
+
+
+def parse_frame(text: str) -> Frame:
+    """A WebSocket text frame: a JSON object with `type` is a command, all else is a message.
+
+    Raises InvalidInput.
+    """
+    try:
+        said = json.loads(text) if text.lstrip()[:1] == "{" else None
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict) or "type" not in said:
+        return SendFrame(type="send", message=text)
+    try:
+        return _frames.validate_json(text)
+    except ValidationError as error:
+        raise _invalid(error, said.get("type")) from None
+
+
+B = TypeVar("B", bound=Body)
+
+
+def parse_body(kind: type[B], body: bytes) -> B:
+    """A request's JSON. Raises InvalidInput."""
+    try:
+        return kind.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError, tag: object = None) -> InvalidInput:
+    """What is wrong, and where; never the values, which may be secret or huge."""
+    flaws = []
+    for found in error.errors(include_url=False, include_context=False, include_input=False):
+        place = [str(part) for part in found["loc"] if part != tag]
+        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
+        unknown = found["type"] == "union_tag_invalid"  # its message repeats what was sent
+        message = "There is no frame of this type." if unknown else found["msg"]
+        flaws.append(Flaw("/type" if unknown else pointer[:200], message[:300]))
+    return InvalidInput(*flaws)
+
+
+def parse_session_id(text: str) -> SessionId:
+    """Raises SessionNotFound for what can't be one: it is not even looked for."""
+    if not is_id(text):
+        raise SessionNotFound
+    return SessionId(text)
+
+
+def parse_generation_id(text: str) -> GenerationId:
+    """Raises GenerationNotFound, likewise."""
+    if not is_id(text):
+        raise GenerationNotFound
+    return GenerationId(text)
+
+
+def parse_key(text: str | None) -> str | None:
+    """An idempotency key. Raises InvalidInput."""
+    if text is None or re.fullmatch(_KEY, text):
+        return text
+    raise InvalidInput(Flaw("/Idempotency-Key", "must be 1 to 64 visible ASCII characters"))
+
+
+def parse_limit(text: str | None) -> int:
+    """How many to list: 1-100. Raises InvalidInput."""
+    if text is None:
+        return DEFAULT_LIMIT
+    if text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MAX_LIMIT:
+        return int(text)
+    raise InvalidInput(Flaw("/limit", f"limit must be a whole number from 1 to {MAX_LIMIT}."))
+
+
+def parse_session_cursor(text: str | None) -> SessionPage | None:
+    """Raises InvalidInput."""
+    match _opened(text):
+        case None:
+            return None
+        case [str(time), str(session_id)]:
+            try:
+                updated_at = datetime.fromisoformat(time)
+            except ValueError:
+                raise _BAD_CURSOR from None
+            if updated_at.tzinfo is not None:
+                return SessionPage(updated_at, SessionId(session_id))
+    raise _BAD_CURSOR
+
+
+def parse_message_cursor(text: str | None) -> int | None:
+    """Raises InvalidInput."""
+    match _opened(text):
+        case None:
+            return None
+        case [int(number)] if number is not True and 0 < number < 2**63:
+            return number
+    raise _BAD_CURSOR
+
+
+_BAD_CURSOR: Final = InvalidInput(Flaw("/cursor", "cursor must be a next_cursor of this list."))
+
+
+def _opened(cursor: str | None) -> object:
+    if cursor is None:
+        return None
+    try:
+        opened = open_cursor(cursor)
+    except (ValueError, RecursionError):  # not ASCII, not base64, not JSON
+        raise _BAD_CURSOR from None
+    return [] if opened is None else opened

@@ -1,0 +1,106 @@
+"""What clients are told: sessions, messages, generations, and the frames that are no events."""
+
+from application.browse import Progress
+from application.submit_message import Accepted
+from domain.chat_session import ChatSession
+from domain.generation import GenerationStatus
+from domain.identifiers import SessionId
+from domain.message import Message
+from domain.position import Position
+from interface.wire.encoding import Json, close_cursor
+from interface.wire.events import failure_json, usage_json
+
+
+def session_json(session: ChatSession) -> Json:
+    active = session.active
+    return {
+        "session_id": session.id,
+        "title": session.title,
+        "model_name": session.model_name,
+        "persona": session.persona,
+        "message_count": session.message_count,
+        "created_at": session.created_at,
+        "updated_at": session.updated_at,
+        "active_generation": active
+        and {"generation_id": active.generation_id, "status": active.status.value},
+    }
+
+
+def session_cursor(last: ChatSession) -> str:
+    return close_cursor(last.updated_at.isoformat(), last.id)
+
+
+def message_json(message: Message) -> Json:
+    shown: Json = {
+        "id": message.id,
+        "session_id": message.session_id,
+        "role": message.role.value,
+        "content": message.content,
+        "created_at": message.created_at,
+        "generation_id": message.generation_id,
+    }
+    if message.status is not None:
+        shown["status"] = message.status.value
+        shown["finish_reason"] = message.finish_reason
+        shown["usage"] = usage_json(message.usage)
+    return shown
+
+
+def message_cursor(last: Message) -> str:
+    return close_cursor(last.number)
+
+
+def accepted_json(accepted: Accepted) -> Json:
+    return {
+        "session_id": accepted.session_id,
+        "message_id": accepted.message_id,
+        "generation_id": accepted.generation_id,
+        "status": GenerationStatus.QUEUED.value,
+    }
+
+
+def generation_json(progress: Progress) -> Json:
+    generation = progress.generation
+    return {
+        "generation_id": generation.id,
+        "session_id": generation.session_id,
+        "status": generation.status.value,
+        "attempt": generation.attempt,
+        "model_name": generation.model_name,
+        "text": progress.text,
+        "finish_reason": generation.finish_reason,
+        "usage": usage_json(generation.usage),
+        "error": generation.failure
+        and failure_json(generation.failure, generation.id, generation.request_id),
+        "message_id": generation.answer_id,
+        "last_event_id": progress.position and str(progress.position),
+        "created_at": generation.created_at,
+        "started_at": generation.started_at,
+        "ended_at": generation.ended_at,
+    }
+
+
+def gone_json(session_id: SessionId) -> Json:
+    return {"type": "gone", "session_id": session_id, "generation_id": None}
+
+
+def opened_frame(kind: str, session_id: SessionId, position: Position) -> Json:
+    """`session`, `following` and `unfollowed`: where the stream of that session stands."""
+    return {"type": kind, "session_id": session_id, "last_event_id": str(position)}
+
+
+def accepted_frame(accepted: Accepted, client_message_id: str | None) -> Json:
+    return {
+        "type": "accepted",
+        "session_id": accepted.session_id,
+        "client_message_id": client_message_id,
+        "message_id": accepted.message_id,
+        "generation_id": accepted.generation_id,
+    }
+
+
+def error_frame(error: Json, client_message_id: str | None = None) -> Json:
+    frame: Json = {"type": "error", "error": error}
+    if client_message_id is not None:
+        frame["client_message_id"] = client_message_id
+    return frame
