@@ -1,4 +1,4 @@
-"""What a session's subscribers are told, one kind a class. Their JSON is in `interface/wire/events.py`."""
+"""What a session's subscribers are told, one kind a class (in JSON: `interface/wire/events.py`)."""
 
 from dataclasses import dataclass
 

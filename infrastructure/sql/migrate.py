@@ -24,7 +24,7 @@ async def migrate(database: Database) -> None:
 async def is_current(database: Database) -> bool:
     """Whether the database has the tables of this version."""
     async with database.connect(read_only=True) as connection:
-        return await translated(connection.run_sync(_revision)) == _head()
+        return await translated(connection.run_sync(_is_at_head))
 
 
 def upgrade(connection: Connection) -> None:
@@ -35,12 +35,9 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def _is_at_head(connection: Connection) -> bool:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == head
 
 
 def _config() -> Config:

@@ -38,8 +38,7 @@ class SqliteDatabase:
 
     async def open(self) -> None:
         """Raises DatabaseUnavailable if the file can't be used."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        await translated(self._writer.open())
+        await translated(self._writer.open(self._path.parent))
         for number in range(_READERS):
             reader = _ThreadConnection(self._reader_engine, f"sqlite-reader-{number}")
             await translated(reader.open())
@@ -74,8 +73,12 @@ class _ThreadConnection:
         self._connection: Connection | None = None
         self._begun = False
 
-    async def open(self) -> None:
+    async def open(self, folder: Path | None = None) -> None:
+        """Connect, in a folder that is made if it must be."""
+
         def connect() -> None:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
             self._connection = self._engine.connect()
             self._connection.exec_driver_sql("SELECT 1")
             self._connection.rollback()
@@ -85,7 +88,7 @@ class _ThreadConnection:
     async def close(self) -> None:
         if self._connection is not None:
             await self._in_thread(self._connection.close)
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
 
     async def run_sync(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         if self._connection is None:
