@@ -5,9 +5,10 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import uvloop
@@ -33,7 +34,7 @@ from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.models.registry import server_models
 from infrastructure.personas_file import BadPersonasFile, read_personas
 from infrastructure.random_ids import RandomIds
-from infrastructure.sql.migrate import is_current, migrate
+from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from interface.app import build_app
@@ -103,7 +104,7 @@ def build_worker(settings: Settings, adapters: Adapters) -> Worker:
         ClaimGeneration(open_unit_of_work, adapters.personas, lease, settings.context_messages),
         AnswerMessage(open_unit_of_work, stream, adapters.models, claims, end),
         RenewClaims(open_unit_of_work, claims, lease),
-        SweepGenerations(open_unit_of_work, stream, end, settings.sweep_seconds),
+        SweepGenerations(open_unit_of_work, stream, end, claims, settings.sweep_seconds),
         claims,
         settings.worker_concurrency,
         lease,
@@ -153,6 +154,27 @@ def build_web(adapters: Adapters) -> Web:
     return Web(app, health, followers, heartbeats, watch)
 
 
+@contextmanager
+def obeying_signals(first: Callable[[], None], again: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM or Ctrl-C: what to do the first time, and at every repeat."""
+    loop = asyncio.get_running_loop()
+    told = count()
+
+    def obey() -> None:
+        if next(told) == 0:
+            first()
+        else:
+            again()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, obey)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
 async def run_web(settings: Settings, *, answers: bool) -> None:
     """The doors; and if it `answers`, the worker in the same process."""
     try:
@@ -171,6 +193,11 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 if worker is not None:
                     draining.append(asyncio.create_task(worker.drain(settings.shutdown_grace)))
 
+            server = Server(web.app, begin_drain)
+
+            def end() -> None:
+                server.should_exit = True
+
             if worker is not None:
                 worker.start()
             host, port = listening.getsockname()[:2]
@@ -178,24 +205,26 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
             beating = asyncio.create_task(repeat(1, web.heartbeats.beat))
             watching = asyncio.create_task(repeat(settings.watchdog_seconds, web.watch, jitter=0.1))
-            await Server(web.app, begin_drain).serve([listening])
-            await asyncio.gather(*draining)
-            for task in (beating, watching):
-                task.cancel()
+            with obeying_signals(end, worker.hurry if worker else end):
+                try:
+                    await server.serve([listening])
+                finally:
+                    await asyncio.gather(*draining)
+                    for task in (beating, watching):
+                        task.cancel()
     log.info("llm-chat has stopped")
 
 
 async def run_worker(settings: Settings) -> None:
     """A worker without doors."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_adapters(settings, migrates=False) as adapters:
         worker = build_worker(settings, adapters)
-        worker.start()
-        log.info("the worker takes requests")
-        await stop.wait()
-        await worker.drain(settings.shutdown_grace)
+        with obeying_signals(stop.set, worker.hurry):
+            worker.start()
+            log.info("the worker takes requests")
+            await stop.wait()
+            await worker.drain(settings.shutdown_grace)
     log.info("the worker has stopped")
 
 
@@ -230,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(host=given.host, port=given.port)
         set_up_logging(settings.log_level)
         uvloop.run(COMMANDS[given.command](settings))
-    except (BadSettings, BadPersonasFile, NotReady, DatabaseUnavailable) as error:
+    except (BadSettings, BadPersonasFile, CannotMigrate, NotReady, DatabaseUnavailable) as error:
         cause = f" ({error.__cause__})" if isinstance(error, DatabaseUnavailable) else ""
         print(f"llm-chat: {error}{cause}".replace("\n", " "), file=sys.stderr)
         return 2

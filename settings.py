@@ -55,6 +55,8 @@ def read_settings(**overrides: object) -> Settings:
     given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
         settings = Settings(**given)
+    except (OSError, UnicodeError) as error:
+        raise BadSettings(f".env can't be read: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadSettings(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None
@@ -63,8 +65,8 @@ def read_settings(**overrides: object) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    if not settings.sqlite_path.name:
-        raise BadSettings("DATABASE_URL: the file's name is missing")
+    if not settings.sqlite_path.name or set(settings.sqlite_path.name) & set(":?"):
+        raise BadSettings("DATABASE_URL: sqlite:/// must be followed by the name of a file")
     if settings.redis_url:
         raise BadSettings(
             "REDIS_URL: this version has its queue in the process only; leave it empty"

@@ -2,6 +2,7 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Final
 
 from application.claim_generation import Claimed
 from application.claims import Claim, Claims, Interruption
@@ -19,9 +20,15 @@ from application.ports import (
 )
 from domain.errors import ChatError
 from domain.generation import Ending, Failure, Generation, GenerationStatus
+from domain.message import storable
 from domain.prompt import Prompt
 
 log = logging.getLogger(__name__)
+
+TRUNCATED: Final = Failure("upstream_truncated", "The model's answer broke off.")
+
+_CLOSE_SECONDS: Final = 5.0
+"""How long a model's call may take to close before it is left to itself."""
 
 
 @dataclass(slots=True)
@@ -35,10 +42,11 @@ class Answer:
         """Keep a piece and show it."""
         match piece:
             case TextPiece(text):
+                text = storable(text)
                 self.text.append(text)
                 writer.write(Chunk(generation.id, text))
             case ReasoningPiece(text):
-                writer.write(Reasoning(generation.id, text))
+                writer.write(Reasoning(generation.id, storable(text)))
             case Finish():
                 self.finish = piece
 
@@ -79,8 +87,10 @@ class AnswerMessage:
             await asyncio.wait((listening, claim.interruption), return_when=asyncio.FIRST_COMPLETED)
         finally:
             listening.cancel()
-            await asyncio.wait((listening,))
-        return None if listening.cancelled() else listening.result()
+            await asyncio.wait((listening,), timeout=_CLOSE_SECONDS)
+        if listening.done() and not listening.cancelled():
+            return listening.result()
+        return None if claim.interruption.done() else TRUNCATED
 
     async def _stream(
         self, generation: Generation, prompt: Prompt, answer: Answer, writer: EventWriter
@@ -96,7 +106,7 @@ class AnswerMessage:
             log.exception("answering %s failed", generation.id)
             return Failure("internal_error", "The answer failed.")
         if answer.finish is None:
-            return Failure("upstream_truncated", "The model's answer broke off.")
+            return TRUNCATED
         return None
 
     async def _release(self, generation: Generation) -> None:

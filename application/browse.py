@@ -79,8 +79,7 @@ class ReadGeneration:
             raise GenerationNotFound
         if generation.ended or generation.attempt == 0:
             return Progress(generation, generation.text, generation.end)
-        async with self.stream.subscribe(generation.session_id) as subscription:
-            seen = seen_text(generation, await subscription.held())
+        seen = seen_text(generation, await self.stream.held(generation.session_id))
         if seen is None:
             return Progress(generation, "", None)
         return Progress(generation, seen.text, seen.position)

@@ -107,20 +107,20 @@ def _missed(after: Position, generation: Generation, own: Sequence[Entry]) -> It
     if generation.end is None or generation.end <= reached:
         return
     if generation.end == reached.next:
-        yield Entry.at(generation.end, terminal_event(generation))
+        yield Entry(generation.end, terminal_event(generation))
     else:
         yield from _whole(generation, generation.end, recovered=False)
 
 
 def _snapshot(generation: Generation, seen: Seen, *, recovered: bool) -> Entry:
     shown = Snapshot(generation.id, seen.attempt, seen.text, seen.reasoning, recovered)
-    return Entry.at(seen.position, shown)
+    return Entry(seen.position, shown)
 
 
 def _whole(generation: Generation, end: Position, *, recovered: bool) -> Iterator[Entry]:
     text = Snapshot(generation.id, generation.attempt, generation.text, recovered=recovered)
-    yield Entry.at(Position(end.fence, end.seq - 1), text)
-    yield Entry.at(end, terminal_event(generation))
+    yield Entry(Position(end.fence, end.seq - 1), text)
+    yield Entry(end, terminal_event(generation))
 
 
 def terminal_event(generation: Generation, title: str | None = None) -> Terminal:

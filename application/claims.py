@@ -34,9 +34,10 @@ class Claim:
             self.interruption.set_result(why)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claims:
     held: dict[GenerationId, Claim] = field(default_factory=dict)
+    _all_interrupted: Interruption | None = field(default=None, init=False)
 
     def __len__(self) -> int:
         return len(self.held)
@@ -48,6 +49,8 @@ class Claims:
     def holding(self, claim: Claim) -> Iterator[None]:
         """While inside, the heartbeat renews the claim and may interrupt it."""
         self.held[claim.generation.id] = claim
+        if self._all_interrupted is not None:
+            claim.interrupt(self._all_interrupted)
         try:
             yield
         finally:
@@ -55,5 +58,7 @@ class Claims:
                 del self.held[claim.generation.id]
 
     def interrupt(self, why: Interruption) -> None:
+        """All that are held, and all that will be: the process ends."""
+        self._all_interrupted = why
         for claim in self:
             claim.interrupt(why)

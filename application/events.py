@@ -76,25 +76,17 @@ class Failed:
     request_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The session was deleted. It has no place in the stream: it ends it."""
-
-
 Opening = Start | Reset
 Terminal = Done | Stopped | Failed
 StreamEvent = Start | Reset | Chunk | Reasoning | Snapshot | Done | Stopped | Failed
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Entry:
-    """An event in its place. All subscribers of a process share it, and in `encodings` each kind
-    of door keeps what it made of it, so that it is made once."""
+    """An event in its place. All subscribers of a process share it, so each kind of door keeps
+    here what it made of it, and makes it once."""
 
     position: Position
     event: StreamEvent
-    encodings: dict[str, bytes]
-
-    @classmethod
-    def at(cls, position: Position, event: StreamEvent) -> "Entry":
-        return cls(position, event, {})
+    as_sse: bytes | None = None
+    as_frame: str | None = None

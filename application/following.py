@@ -12,8 +12,12 @@ from domain.generation import Generation
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.position import ORIGIN, Position
 
-MAX_MISSED: Final = 20
-"""Answers shown again to one who comes back after more of them; the history has the others."""
+MOST_AT_ONCE: Final = 256
+"""Entries in a batch."""
+
+MISSED_AT_ONCE: Final = 2
+"""Answers read from the database in one step for one who comes back: however many were missed, and
+however slowly they are read, a subscriber holds no more of them."""
 
 
 class Following:
@@ -25,7 +29,7 @@ class Following:
     """
 
     __slots__ = (
-        "_answering", "_ended", "_first", "_look", "_stale", "_subscription",
+        "_answering", "_ended", "_look", "_pending", "_stale", "_subscription",
         "began", "gone", "only", "position", "session_id",
     )  # fmt: skip
 
@@ -38,7 +42,7 @@ class Following:
         self.gone = False
         self._look = look
         self._subscription = view
-        self._first: Sequence[Entry] | None = None
+        self._pending: Sequence[Entry] | None = None
         self._answering: GenerationId | None = None
         self._stale = False
         self._ended = False
@@ -53,30 +57,41 @@ class Following:
             return False
         if cursor is not None and cursor > _top(looked, held):
             cursor = None  # nothing of this session is there: a foreign one counts as none
+            looked = looked.running_only()
         self.began = self.position = looked.end if cursor is None else cursor
-        self._first = self._bring_up(cursor, looked, held)
+        self._pending = self._bring_up(cursor, looked, held)
         return True
+
+    @property
+    def is_over(self) -> bool:
+        """There is nothing to show, and nothing will come."""
+        return self._ended and not self._pending
 
     def __aiter__(self) -> "Following":
         return self
 
     async def __anext__(self) -> Sequence[Entry]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        if self._ended:
-            raise StopAsyncIteration
+        pending = self._pending
+        if pending is None:
+            if self._ended:
+                raise StopAsyncIteration
+            pending = await self._more()
+        self._pending = pending[MOST_AT_ONCE:] or None
+        return pending[:MOST_AT_ONCE]
+
+    async def _more(self) -> Sequence[Entry]:
         while not self._stale:
             try:
                 entries = await self._subscription.next(self.position)
             except PositionLost as lost:
                 shown = await self._catch_up()
-                self.position = max(self.position, lost.floor)
+                if not self._stale:
+                    self.position = max(self.position, lost.floor)
                 return shown
             if self._misses_an_end(entries):
                 break
             shown = self._show(entries)
-            if shown or not entries:
+            if shown or not entries or self._ended:
                 return shown  # else it was all of other generations than the followed one
         return await self._catch_up()
 
@@ -111,23 +126,33 @@ class Following:
     def _bring_up(
         self, cursor: Position | None, looked: "Looked", held: Sequence[Entry]
     ) -> Sequence[Entry]:
-        self._answering = next((g.id for g in looked.generations if not g.ended), None)
+        reached = _top(looked, held)
+        last = looked.generations[-1] if looked.generations else None
+        if last is not None and last.end is not None:
+            if self.only is not None:
+                self._ended = True
+            elif len(looked.generations) == MISSED_AT_ONCE:  # and there may be more of them
+                held = [entry for entry in held if entry.position <= last.end]
+                reached = last.end
+                self._stale = True
+        self._answering = last.id if last is not None and not last.ended else None
         shown = self._show(catch_up(cursor, looked.end, held, looked.generations))
-        self.position = max(self.position, _top(looked, held))
-        if self.only is not None and any(g.ended for g in looked.generations):
-            self._ended = True
+        self.position = max(self.position, reached)
         return shown
 
     def _misses_an_end(self, entries: Sequence[Entry]) -> bool:
-        """Whether another answer begins although the one before was not seen to end."""
-        answering = self._answering
+        """Whether another answer begins although what was before it was not seen to end."""
+        answering, fence = self._answering, self.position.fence
         for entry in entries:
             if isinstance(entry.event, Terminal):
                 answering = None
             elif isinstance(entry.event, Opening):
                 if answering not in (None, entry.event.generation_id):
                     return True
+                if entry.position.fence > fence + 1:
+                    return True  # what was claimed between was shown elsewhere, if at all
                 answering = entry.event.generation_id
+            fence = entry.position.fence
         return False
 
     def _show(self, entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -153,6 +178,9 @@ class Looked:
     end: Position
     generations: Sequence[Generation]
 
+    def running_only(self) -> "Looked":
+        return Looked(self.end, [each for each in self.generations if not each.ended])
+
 
 def _top(looked: Looked, held: Sequence[Entry]) -> Position:
     """The last position that is known of in the session."""
@@ -175,7 +203,7 @@ class Look:
                 return None
             if only is None:
                 fence = None if cursor is None else cursor.fence
-                since = await work.generations.since(session_id, fence, MAX_MISSED)
+                since = await work.generations.since(session_id, fence, MISSED_AT_ONCE)
                 return Looked(session.end, since)
             generation = await work.generations.find(only, self.user)
             if generation is None:

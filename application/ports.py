@@ -88,13 +88,15 @@ class EventWriter(Protocol):
 
     @property
     def top(self) -> Position:
-        """Of the last stored event; seq -1 before the first."""
+        """Of the last event that has a place, whether it could be stored or not; seq -1 before
+        the first."""
 
     def write(self, event: StreamEvent) -> None:
         """Never waits. Pieces of text that come faster than they are shown are joined."""
 
     async def flush(self) -> Position:
-        """Returns the new `top` once all that was written is stored."""
+        """Returns the new `top` once all that was written is stored, or will not be. Takes a
+        second at most and raises nothing: the stream may be away, the database decides."""
 
 
 class EventStream(Protocol):
@@ -107,6 +109,9 @@ class EventStream(Protocol):
     def writer(self, session_id: SessionId, fence: int) -> EventWriter: ...
 
     def subscribe(self, session_id: SessionId) -> AbstractAsyncContextManager[Subscription]: ...
+
+    async def held(self, session_id: SessionId) -> Sequence[Entry]:
+        """All that is held, in order, without a gap; nothing if the stream is away."""
 
 
 @dataclass(frozen=True, slots=True)

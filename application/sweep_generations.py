@@ -1,12 +1,16 @@
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from application.catch_up import seen_text
+from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.ports import EventStream, OpenUnitOfWork
 from domain.generation import Failure, Generation
 from domain.identifiers import GenerationId
+
+log = logging.getLogger(__name__)
 
 LOST: Final = Failure("worker_lost", "The workers that answered this were lost too often.")
 
@@ -20,6 +24,7 @@ class SweepGenerations:
     open_unit_of_work: OpenUnitOfWork
     stream: EventStream
     end: EndGeneration
+    claims: Claims
     waiting_seconds: float
 
     async def __call__(self, free_slots: int) -> Sequence[GenerationId]:
@@ -28,10 +33,14 @@ class SweepGenerations:
             lost = await work.generations.lost(_LOST_AT_ONCE)
             due = await work.generations.due(free_slots, self.waiting_seconds)
         for generation in lost:
-            await self.end.as_lost(generation, await self._seen(generation), LOST)
+            if generation.id not in self.claims.held:
+                await self._end(generation)
         return due
 
-    async def _seen(self, generation: Generation) -> str:
-        async with self.stream.subscribe(generation.session_id) as subscription:
-            seen = seen_text(generation, await subscription.held())
-        return seen.text if seen else ""
+    async def _end(self, generation: Generation) -> None:
+        """One that can't be ended must not keep the sweep from all the others."""
+        seen = seen_text(generation, await self.stream.held(generation.session_id))
+        try:
+            await self.end.as_lost(generation, seen.text if seen else "", LOST)
+        except Exception:
+            log.exception("%s is lost, and its end can't be stored", generation.id)

@@ -58,6 +58,14 @@ class Message:
     usage: Usage | None = None
 
 
+def storable(text: str) -> str:
+    """What databases and UTF-8 can hold: NUL and halves of surrogate pairs become U+FFFD."""
+    text = text.replace("\x00", "\ufffd")
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def clean_message(text: str) -> str:
     """The text as it is stored: trimmed. Raises InvalidInput if it is empty or too long."""
     trimmed = text.strip()

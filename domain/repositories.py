@@ -141,7 +141,7 @@ class Generations(Protocol):
     async def since(
         self, session_id: SessionId, fence: int | None, limit: int
     ) -> Sequence[Generation]:
-        """The last `limit` claimed generations with at least this fence, by fence. Without a
+        """The first `limit` claimed generations with at least this fence, by fence. Without a
         fence, or where none has it, the running one only."""
 
 

@@ -1,7 +1,5 @@
 """The HTTP server, set for long streams."""
 
-import asyncio
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from interface.http_protocol import HttpProtocol
 from interface.websocket import MAX_FRAME_BYTES
 from interface.websocket_protocol import WebSocketProtocol
 
@@ -26,7 +25,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=HttpProtocol,
                 ws=WebSocketProtocol,
                 ws_max_size=MAX_FRAME_BYTES,
                 ws_per_message_deflate=False,
@@ -42,16 +41,9 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As the parent's, but a signal that was obeyed is not raised again at the end: that
-        would end the process before it has closed its files."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+        """None: signals are obeyed until the process has closed its files, which is later than
+        the server ends; the parent would raise them again then."""
+        yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._begin_drain()

@@ -51,14 +51,18 @@ class SseDoor:
         user = await self.who(connection)
         followed = connection.path_params[self.parameter]
         async with self.follow(user, followed, _cursor(connection)) as following:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            if scope["method"] == "HEAD":
+            # 204 tells a browser's EventSource not to come back for more: there is none.
+            status = 204 if following.is_over else 200
+            await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
+            if scope["method"] == "HEAD" or following.is_over:
                 await send({"type": "http.response.body", "body": b""})
                 return
             leaving = asyncio.create_task(_until_left(receive, following))
             try:
                 with self.heartbeats.for_(following):
                     await _write(following, send)
+            except asyncio.CancelledError:
+                log.info("a stream whose client does not read is cut: the process ends")
             finally:
                 leaving.cancel()
 

@@ -70,6 +70,8 @@ class WebSocketDoor:
             await socket.close(refused.code, refused.reason)
         except OSError:
             pass  # the client is gone; what it sent is stored
+        except asyncio.CancelledError:
+            log.info("a socket whose client does not read is cut: the process ends")
         finally:
             await socket.leave()
 
@@ -136,14 +138,9 @@ class _Socket:
             case SendFrame():
                 await self._submit(frame)
             case ResumeFrame():
-                session_id = self._named(frame.session_id)
-                await self._follow(session_id, frame.last_event_id, None)
+                await self._follow(self._named(frame.session_id), frame.last_event_id, None)
             case FollowFrame():
                 session_id = parse_session_id(frame.session_id)
-                if session_id not in self.followed and len(self.followed) >= MAX_FOLLOWED:
-                    raise InvalidInput(
-                        Flaw("/session_id", f"A socket follows at most {MAX_FOLLOWED} sessions.")
-                    )
                 await self._follow(session_id, frame.last_event_id, "following")
             case UnfollowFrame():
                 session_id = parse_session_id(frame.session_id)
@@ -174,6 +171,10 @@ class _Socket:
         self, session_id: SessionId, last_event_id: str | None, announce: str | None
     ) -> None:
         """Follow from a cursor on, instead of from where the socket stood, if it did."""
+        if session_id not in self.followed and len(self.followed) >= MAX_FOLLOWED:
+            raise InvalidInput(
+                Flaw("/session_id", f"A socket follows at most {MAX_FOLLOWED} sessions.")
+            )
         cursor = Position.parse(last_event_id) if last_event_id else None
         async with AsyncExitStack() as entering:
             following = await entering.enter_async_context(
@@ -183,25 +184,27 @@ class _Socket:
             if announce is not None:
                 await self._say(opened_frame(announce, session_id, following.began))
             leave = entering.pop_all()
-        telling = asyncio.create_task(self._tell(following))
-        self.followed[session_id] = _Followed(following, leave, telling)
+        followed = self.followed[session_id] = _Followed(leave, following.began)
+        followed.telling = asyncio.create_task(self._tell(following, followed))
 
     async def _unfollow(self, session_id: SessionId) -> Position | None:
         """Where it had come to; None if it was not followed."""
         followed = self.followed.pop(session_id, None)
         if followed is None:
             return None
-        followed.telling.cancel()
-        await asyncio.wait((followed.telling,))
+        if followed.telling is not None:
+            followed.telling.cancel()
+            await asyncio.wait((followed.telling,))
         await followed.leave.aclose()
-        return followed.following.position
+        return followed.told
 
-    async def _tell(self, following: Following) -> None:
+    async def _tell(self, following: Following, followed: "_Followed") -> None:
         session_id = following.session_id
         try:
             async for batch in following:
                 for entry in batch:
                     await self._send_text(websocket_event(session_id, entry))
+                    followed.told = entry.position
             if following.gone:
                 await self._say(gone_json(session_id))
                 await self.followed.pop(session_id).leave.aclose()
@@ -226,8 +229,10 @@ class _Socket:
             await self.transmit({"type": "websocket.send", "text": text})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Followed:
-    following: Following
+    """A session that is followed here, and the position up to which the client was told."""
+
     leave: AsyncExitStack
-    telling: "asyncio.Task[None]"
+    told: Position
+    telling: "asyncio.Task[None] | None" = None

@@ -1,23 +1,46 @@
-"""uvicorn's WebSocket protocol, with a farewell that arrives.
+"""uvicorn's WebSocket protocol, mended where one client could hurt the others.
 
-A frame that is too large or malformed is answered by a close frame. Closing the connection right
-behind it, while the client is still sending, makes the kernel reset the connection, and the client
-never reads why (seen with Node's `ws` and a frame of 5 MB: 1006 instead of 1009). So only our side
-is closed, and what still comes is thrown away until the client closes its own, or for
-`close_timeout` seconds.
+- A frame that is too large or malformed is answered by a close frame. Closing the connection right
+  behind it, while the client is still sending, makes the kernel reset the connection, and the
+  client never reads why (seen with Node's `ws` and a frame of 5 MB: 1006 instead of 1009). So only
+  our side is closed, and what still comes is thrown away until the client closes its own, or for
+  `close_timeout` seconds.
+- The loop hands over as much as a client sends, and pings and pongs are answered without asking
+  whether anybody reads. So after each piece the reading pauses for one turn of the loop, and for as
+  long as the client does not read (without it: other sessions waited 5 s, or 360 MB of pongs).
+- An upgrade whose headers are refused is answered, and does not disturb the shutdown.
 """
 
 import logging
+from typing import Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+_REFUSED_UPGRADE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     _refused = False
 
     def data_received(self, data: bytes) -> None:
-        if not self._refused:
-            super().data_received(data)
+        if self._refused:
+            return
+        super().data_received(data)
+        if self.transport.is_closing() or self.conn.parser_exc is not None:
+            return
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_upgrade()
+        elif not self.read_paused:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._read_on)
+
+    def handle_cont(self, event: Frame) -> None:
+        if event.data or event.fin:  # empty fragments would be collected without end
+            super().handle_cont(event)
 
     def handle_parser_exception(self) -> None:
         self._refused = True
@@ -30,8 +53,29 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write_eof()
         if self.read_paused:
             self.read_paused = False
-            self.transport.resume_reading()
+        self.transport.resume_reading()
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_on()
+
+    def shutdown(self) -> None:
+        if self.handshake_initiated:
+            super().shutdown()
+        else:
+            self.stop_keepalive()
+            self.transport.close()
+
+    def _refuse_upgrade(self) -> None:
+        self.transport.write(_REFUSED_UPGRADE)
+        self.handshake_complete = self.close_sent = True
+        self.transport.close()
+
+    def _read_on(self) -> None:
+        if self.read_paused or self.transport.is_closing() or not self.writable.is_set():
+            return
+        self.transport.resume_reading()
 
 
 def as_one_line(record: logging.LogRecord) -> bool:

@@ -18,6 +18,7 @@ from interface.repeat import repeat
 log = logging.getLogger(__name__)
 
 _RELEASE_SECONDS: Final = 3.0
+_CANCEL_SECONDS: Final = 3.0
 _QUEUE_PAUSE_SECONDS: Final = 1.0
 
 
@@ -48,13 +49,17 @@ class Worker:
             asyncio.create_task(repeat(self.sweep_seconds, self._sweep, jitter=0.25)),
         ]
 
+    def hurry(self) -> None:
+        """Give back at once what is being answered."""
+        self.claims.interrupt(Interruption.RELEASE)
+
     async def drain(self, grace_seconds: float) -> None:
         """Claim nothing more; finish what is being answered, or give it back after the grace."""
         await _cancel(*self._taking)
         await self._ended(grace_seconds)
         if self._answers:
             log.info("giving back %d answers", len(self._answers))
-            self.claims.interrupt(Interruption.RELEASE)
+            self.hurry()
             await self._ended(_RELEASE_SECONDS)
         await _cancel(*self._answers.values())
         if self._renewing is not None:
@@ -69,14 +74,16 @@ class Worker:
             await self._slot_free.wait()
             try:
                 request = await self.queue.take()
+                if request.generation_id in self._answers:
+                    await self.queue.done(request)
+                else:
+                    self._begin(request, hinted=True)
             except ChatError as error:
                 log.warning("%s: %s", error.code, error.__cause__ or error)
                 await asyncio.sleep(_QUEUE_PAUSE_SECONDS)
-                continue
-            if request.generation_id in self._answers:
-                await self.queue.done(request)
-            else:
-                self._begin(request, hinted=True)
+            except Exception:
+                log.exception("taking a request failed")
+                await asyncio.sleep(_QUEUE_PAUSE_SECONDS)
 
     async def _sweep(self) -> None:
         free = max(0, self.concurrency - len(self._answers))
@@ -96,11 +103,21 @@ class Worker:
 
         task.add_done_callback(end)
 
+    def _forget(self, request: Request) -> "asyncio.Task[None]":
+        """Beside the answer, which does not wait for the queue and does not fail with it."""
+
+        async def forget() -> None:
+            try:
+                await self.queue.done(request)
+            except Exception as error:
+                log.warning("the request for %s stays queued: %s", request.generation_id, error)
+
+        return asyncio.create_task(forget())
+
     async def _work(self, request: Request, *, hinted: bool) -> None:
         try:
             claimed = await self.claim(request.generation_id)
-            if hinted:
-                await self.queue.done(request)
+            done = self._forget(request) if hinted else None
             if claimed is not None:
                 generation = claimed.claim.generation
                 log.info(
@@ -110,6 +127,8 @@ class Worker:
                     generation.request_id,
                 )
                 await self.answer(claimed)
+            if done is not None:
+                await done
         except ChatError as error:
             log.warning("%s: %s: %s", request.generation_id, error.code, error.__cause__ or error)
         except Exception:
@@ -119,4 +138,5 @@ class Worker:
 async def _cancel(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)

@@ -316,16 +316,14 @@ class FakeGenerations:
     async def since(
         self, session_id: SessionId, fence: int | None, limit: int
     ) -> Sequence[Generation]:
-        found = [
+        mine = [
             row.generation
             for row in self.state.rows.values()
-            if row.generation.session_id == session_id
-            and (
-                row.generation.status is GenerationStatus.RUNNING
-                or (fence is not None and row.generation.fence >= max(fence, 1))
-            )
+            if row.generation.session_id == session_id and row.generation.fence
         ]
-        return sorted(found, key=lambda generation: generation.fence)[-limit:]
+        running = [each for each in mine if each.status is GenerationStatus.RUNNING]
+        later = [each for each in mine if fence is not None and each.fence >= max(fence, 1)]
+        return sorted(later or running, key=lambda generation: generation.fence)[:limit]
 
     def _raise_fence(self, session_id: SessionId) -> int:
         self.state.fences[session_id] += 1

@@ -18,6 +18,9 @@ JOIN_SECONDS: Final = 0.02
 """How far apart flushes of one answer are at least; the first piece goes at once."""
 
 _MOST_PENDING: Final = 64 * 1024  # characters
+MOST_ENTRIES: Final = 300_000
+"""Held for all sessions together before the oldest ended answers are forgotten: 100-300 MB."""
+
 _MOST_AT_ONCE: Final = 256  # entries handed to a subscriber in one batch
 _KEEP_RUNNING_SECONDS: Final = 3600.0
 _KEEP_ENDED_SECONDS: Final = 600.0
@@ -27,8 +30,12 @@ _position = attrgetter("position")
 
 
 class MemoryEventStream:
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = monotonic, most_entries: int = MOST_ENTRIES
+    ) -> None:
         self._clock: Final = clock
+        self._most_entries: Final = most_entries
+        self._appended = 0
         self._logs: Final[dict[SessionId, _Log]] = {}
         self._dirty: Final[set[_Writer]] = set()
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -48,6 +55,10 @@ class MemoryEventStream:
             log.subscriptions.discard(subscription)
             self._drop_if_unused(session_id)
 
+    async def held(self, session_id: SessionId) -> Sequence[Entry]:
+        log = self._logs.get(session_id)
+        return tuple(log.entries) if log else ()
+
     def close(self) -> None:
         for timer in (self._flush_timer, self._expiry_timer):
             if timer is not None:
@@ -65,10 +76,23 @@ class MemoryEventStream:
     def append(self, session_id: SessionId, entries: Sequence[Entry]) -> bool:
         """False, and nothing is stored, if a higher fence has written, or the place is taken."""
         stored = self._log(session_id).append(entries, self._clock())
+        self._appended += len(entries)
+        if self._appended > self._most_entries / 4:
+            self._make_room()
         self._drop_if_unused(session_id)
         if self._expiry_timer is None:
             self._schedule_expiry()
         return stored
+
+    def _make_room(self) -> None:
+        """Forget the answers that ended longest ago, if too much is held."""
+        self._appended = 0
+        held = sum(len(log.entries) for log in self._logs.values())
+        for session_id, log in sorted(self._logs.items(), key=lambda item: item[1].changed_at):
+            if held <= self._most_entries:
+                return
+            held -= log.forget_ended()
+            self._drop_if_unused(session_id)
 
     def flush_soon(self, writer: "_Writer") -> None:
         self._dirty.add(writer)
@@ -140,10 +164,20 @@ class _Log:
     def expire(self, now: float) -> None:
         if not self.entries:
             return
-        ended = isinstance(self.entries[-1].event, Terminal)
-        keep = _KEEP_ENDED_SECONDS if ended else _KEEP_RUNNING_SECONDS
+        keep = _KEEP_ENDED_SECONDS if self._ended else _KEEP_RUNNING_SECONDS
         if now - self.changed_at >= keep:
             self._cut(len(self.entries))
+
+    def forget_ended(self) -> int:
+        """How many entries were let go of."""
+        count = len(self.entries) if self._ended else 0
+        if count:
+            self._cut(count)
+        return count
+
+    @property
+    def _ended(self) -> bool:
+        return bool(self.entries) and isinstance(self.entries[-1].event, Terminal)
 
     def _trim(self, generation_id: GenerationId) -> None:
         """Keep what is held of this generation, and the answer before it."""
@@ -241,8 +275,6 @@ class _Writer:
         if self._fenced:
             return
         fence, seq = self.top
-        entries = [Entry.at(Position(fence, seq + n), event) for n, event in enumerate(events, 1)]
-        if self._stream.append(self._session_id, entries):
-            self.top = entries[-1].position
-        else:
-            self._fenced = True
+        entries = [Entry(Position(fence, seq + n), event) for n, event in enumerate(events, 1)]
+        self.top = entries[-1].position
+        self._fenced = not self._stream.append(self._session_id, entries)

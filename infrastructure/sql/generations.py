@@ -162,7 +162,7 @@ _LOST = (
 )
 _claimed = (
     _with_answer.where(generations.c.session_id == bindparam("session"))
-    .order_by(generations.c.fence.desc())
+    .order_by(generations.c.fence)
     .limit(bindparam("most"))
 )
 _SINCE = _claimed.where(generations.c.fence >= bindparam("from_fence"))
@@ -262,7 +262,7 @@ class SqlGenerations(Repository):
             rows = connection.execute(_SINCE, {**values, "from_fence": max(fence, 1)}).all()
         if not rows:
             rows = connection.execute(_RUNNING, values).all()
-        return [_generation(row, row.text, row.answer_id) for row in reversed(rows)]
+        return [_generation(row, row.text, row.answer_id) for row in rows]
 
 
 def _raise_fence(connection: Connection, generation_id: GenerationId) -> int | None:

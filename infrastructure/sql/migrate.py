@@ -7,18 +7,31 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from infrastructure.sql.connection import Database, translated
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
+class CannotMigrate(Exception):
+    """The database is not ours, or is newer than this version; the sentence says how it shows."""
+
+
 async def migrate(database: Database) -> None:
-    """All steps in one transaction; two processes that try at once take turns."""
-    async with database.connect(read_only=False) as connection:
-        await translated(connection.run_sync(upgrade))
-        await translated(connection.commit())
+    """All steps in one transaction; two processes that try at once take turns.
+
+    Raises CannotMigrate, DatabaseUnavailable.
+    """
+    try:
+        async with database.connect(read_only=False) as connection:
+            await translated(connection.run_sync(upgrade))
+            await translated(connection.commit())
+    except (CommandError, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        raise CannotMigrate(f"the database can't be brought up to date: {reason}") from error
 
 
 async def is_current(database: Database) -> bool:

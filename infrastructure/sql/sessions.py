@@ -49,7 +49,7 @@ _visible = select(sessions, _running, _queued, _unanswered).where(
     sessions.c.user_id == bindparam("owner"), sessions.c.deleted_at.is_(None)
 )
 _FIND = _visible.where(sessions.c.id == bindparam("session"))
-_LOCK = _FIND.with_for_update(of=sessions)
+_LOCK = select(sessions.c.id).where(sessions.c.id == bindparam("session")).with_for_update()
 _TAKEN = select(sessions.c.id).where(sessions.c.id == bindparam("session"))
 _ADD = insert(sessions).values(
     message_count=0,
@@ -114,7 +114,9 @@ class SqlChatSessions(Repository):
     def lock(
         self, connection: Connection, session_id: SessionId, owner: UserId
     ) -> ChatSession | None:
-        row = connection.execute(_LOCK, {"session": session_id, "owner": owner}).one_or_none()
+        # Two statements: what is counted must be counted after the lock was waited for.
+        connection.execute(_LOCK, {"session": session_id})
+        row = connection.execute(_FIND, {"session": session_id, "owner": owner}).one_or_none()
         return None if row is None else _session(row)
 
     @statement

@@ -15,7 +15,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     literal_column,
     text,
 )
@@ -88,7 +87,7 @@ generations = Table(
     CheckConstraint(
         "status IN ('queued', 'running', 'completed', 'stopped', 'failed')", name="status"
     ),
-    UniqueConstraint("session_id", "number"),
+    Index(None, "session_id", "number"),
     Index(None, "session_id", "fence"),
     Index(None, "message_id"),
     Index(

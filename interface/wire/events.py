@@ -22,20 +22,17 @@ from interface.wire.encoding import Json, encode
 
 
 def sse_event(session_id: SessionId, entry: Entry) -> bytes:
-    encoded = entry.encodings.get("sse")
-    if encoded is None:
+    if entry.as_sse is None:
         data = encode(_event(session_id, entry.event))
-        encoded = b"id: %b\ndata: %b\n\n" % (str(entry.position).encode(), data)
-        entry.encodings["sse"] = encoded
-    return encoded
+        entry.as_sse = b"id: %b\ndata: %b\n\n" % (str(entry.position).encode(), data)
+    return entry.as_sse
 
 
 def websocket_event(session_id: SessionId, entry: Entry) -> str:
-    encoded = entry.encodings.get("websocket")
-    if encoded is None:
+    if entry.as_frame is None:
         shown = {"id": str(entry.position), **_event(session_id, entry.event)}
-        encoded = entry.encodings["websocket"] = encode(shown)
-    return encoded.decode()
+        entry.as_frame = encode(shown).decode()
+    return entry.as_frame
 
 
 def _event(session_id: SessionId, event: StreamEvent) -> Json:

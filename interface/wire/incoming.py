@@ -2,9 +2,11 @@
 
 import json
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeVar
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from domain.errors import Flaw, GenerationNotFound, InvalidInput, SessionNotFound
@@ -14,6 +16,9 @@ from interface.wire.encoding import open_cursor
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
+
+_MOST_FIELDS: Final = 50
+_MOST_FLAWS: Final = 20
 
 
 def _without_nul(text: str) -> str:
@@ -92,11 +97,13 @@ def parse_frame(text: str) -> Frame:
     Raises InvalidInput.
     """
     try:
-        said = json.loads(text) if text.lstrip()[:1] == "{" else None
+        # Numbers as text: Python refuses to read long ones.
+        said = json.loads(text, parse_int=str) if text.lstrip()[:1] == "{" else None
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or "type" not in said:
         return SendFrame(type="send", message=text)
+    _check_size(said)
     try:
         return _frames.validate_json(text)
     except ValidationError as error:
@@ -108,16 +115,25 @@ B = TypeVar("B", bound=Body)
 
 def parse_body(kind: type[B], body: bytes) -> B:
     """A request's JSON. Raises InvalidInput."""
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):  # said below, and where
+        _check_size(msgspec.json.decode(body))
     try:
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise _invalid(error) from None
 
 
+def _check_size(said: object) -> None:
+    """Many unknown fields would be many complaints: one is enough."""
+    if isinstance(said, dict) and len(said) > _MOST_FIELDS:
+        raise InvalidInput(Flaw("", f"An object may have {_MOST_FIELDS} fields."))
+
+
 def _invalid(error: ValidationError, tag: object = None) -> InvalidInput:
     """What is wrong, and where; never the values, which may be secret or huge."""
     flaws = []
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
+    found_errors = error.errors(include_url=False, include_context=False, include_input=False)
+    for found in found_errors[:_MOST_FLAWS]:
         place = [str(part) for part in found["loc"] if part != tag]
         pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
         unknown = found["type"] == "union_tag_invalid"  # its message repeats what was sent
@@ -166,7 +182,7 @@ def parse_session_cursor(text: str | None) -> SessionPage | None:
                 updated_at = datetime.fromisoformat(time)
             except ValueError:
                 raise _BAD_CURSOR from None
-            if updated_at.tzinfo is not None:
+            if updated_at.tzinfo is not None and is_id(session_id):
                 return SessionPage(updated_at, SessionId(session_id))
     raise _BAD_CURSOR
 

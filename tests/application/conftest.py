@@ -80,7 +80,7 @@ class Chat:
 
     @property
     def sweep(self) -> SweepGenerations:
-        return SweepGenerations(self.database, self.stream, self.end, 0)
+        return SweepGenerations(self.database, self.stream, self.end, self.claims, 0)
 
     @property
     def follow(self) -> FollowSession:

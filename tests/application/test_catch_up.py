@@ -90,17 +90,17 @@ def histories(draw: st.DrawFn) -> History:
             text, seq = "", 0
             first = Start(name, 1, "model", "why?")
             again = Reset(name, attempt, "model", "why?", "takeover")
-            entries.append(Entry.at(Position(fence, 0), first if attempt == 1 else again))
+            entries.append(Entry(Position(fence, 0), first if attempt == 1 else again))
             for piece in draw(st.lists(st.text("abc", min_size=1, max_size=2), max_size=3)):
                 seq += 1
                 text += piece
-                entries.append(Entry.at(Position(fence, seq), Chunk(name, piece)))
+                entries.append(Entry(Position(fence, seq), Chunk(name, piece)))
         generation = a_generation(name, fence=fence, attempt=attempts)
         if not runs:
             generation = replace(
                 generation, status=GenerationStatus.COMPLETED, last_seq=seq + 1, text=text
             )
-            entries.append(Entry.at(Position(fence, seq + 1), terminal_event(generation)))
+            entries.append(Entry(Position(fence, seq + 1), terminal_event(generation)))
         generations.append(generation)
     return History(entries, generations)
 
@@ -196,9 +196,9 @@ def test_lost_events_are_told_by_a_snapshot_that_says_so() -> None:
 def test_a_newcomer_to_an_answer_that_has_just_ended_is_told_so() -> None:
     """The stream is newer: the database was read while the answer was running."""
     held = [
-        Entry.at(Position(1, 0), Start(GENERATION, 1, "model", "why?")),
-        Entry.at(Position(1, 1), Chunk(GENERATION, "so")),
-        Entry.at(Position(1, 2), Done(GENERATION, None, "stop", None)),
+        Entry(Position(1, 0), Start(GENERATION, 1, "model", "why?")),
+        Entry(Position(1, 1), Chunk(GENERATION, "so")),
+        Entry(Position(1, 2), Done(GENERATION, None, "stop", None)),
     ]
     shown = catch_up(None, ORIGIN, held, [a_generation()])
     assert shown[0].event == Snapshot(GENERATION, 1, "so")
@@ -207,7 +207,7 @@ def test_a_newcomer_to_an_answer_that_has_just_ended_is_told_so() -> None:
 
 
 def test_the_end_of_a_text_whose_middle_is_lost_is_not_shown_as_its_continuation() -> None:
-    held = [Entry.at(Position(1, 7), Chunk(GENERATION, "the end"))]
+    held = [Entry(Position(1, 7), Chunk(GENERATION, "the end"))]
     assert catch_up(Position(1, 2), ORIGIN, held, [a_generation()]) == []
     ended = a_generation(status=GenerationStatus.COMPLETED, last_seq=8, text="all of it")
     shown = catch_up(Position(1, 2), Position(1, 8), held, [ended])
@@ -222,9 +222,9 @@ def test_a_cursor_at_the_end_has_missed_nothing() -> None:
 
 def test_reasoning_is_part_of_what_was_seen() -> None:
     held = [
-        Entry.at(Position(1, 0), Start(GENERATION, 1, "model", "why?")),
-        Entry.at(Position(1, 1), Reasoning(GENERATION, "hm")),
-        Entry.at(Position(1, 2), Chunk(GENERATION, "so")),
+        Entry(Position(1, 0), Start(GENERATION, 1, "model", "why?")),
+        Entry(Position(1, 1), Reasoning(GENERATION, "hm")),
+        Entry(Position(1, 2), Chunk(GENERATION, "so")),
     ]
     seen = seen_text(a_generation(), held)
     assert seen is not None
@@ -232,7 +232,7 @@ def test_reasoning_is_part_of_what_was_seen() -> None:
 
 
 def test_what_is_not_held_from_its_beginning_is_not_taken_for_the_whole() -> None:
-    held = [Entry.at(Position(1, 7), Chunk(GENERATION, "the end"))]
+    held = [Entry(Position(1, 7), Chunk(GENERATION, "the end"))]
     assert seen_text(a_generation(), held) is None
 
 

@@ -1,17 +1,20 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from application.events import Chunk, Entry, Snapshot, Start, StreamEvent, Terminal
-from application.following import Following
+from application.following import MISSED_AT_ONCE, Following
+from application.ports import Finish, Piece, TextPiece
 from domain.errors import GenerationNotFound, SessionNotFound
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
+from domain.prompt import Prompt
 from tests.application.conftest import Chat
 from tests.application.test_answer_message import Gate
 from tests.builders import add_session, add_user, completed, finish
+from tests.fakes import Script
 
 
 def text_of(entries: Sequence[Entry]) -> str:
@@ -26,6 +29,14 @@ async def until_ended(following: Following) -> list[Entry]:
         if entries and isinstance(entries[-1].event, Terminal):
             break
     return entries
+
+
+def saying(text: str) -> Script:
+    async def say(_: Prompt) -> AsyncGenerator[Piece, None]:
+        yield TextPiece(text)
+        yield Finish("stop")
+
+    return say
 
 
 @asynccontextmanager
@@ -213,6 +224,44 @@ async def test_an_older_generation_is_shown_although_the_stream_went_on(chat: Ch
     async with chat.follow_generation(chat.user, first, None) as following:
         shown = [entry async for batch in following for entry in batch]
     assert [type(entry.event).__name__ for entry in shown] == ["Snapshot", "Done"]
+
+
+async def test_who_missed_many_answers_is_shown_them_all_a_few_at_a_time(chat: Chat) -> None:
+    """However many there are, and however slowly it reads: it holds few of them."""
+    for number in range(9):
+        chat.scripted(saying(f"answer {number}"))
+        await chat.ask_and_answer()
+    chat.stream.close()  # a restart: only the database has them
+    shown: list[Entry] = []
+    async with chat.follow(chat.user, chat.session_id, Position(2, 0)) as following:
+        while len(shown) < 16:
+            batch = await anext(following)
+            assert len(batch) <= 2 * MISSED_AT_ONCE
+            shown += batch
+        await chat.ask_and_answer()
+        rest = await until_ended(following)
+    texts = [entry.event.text for entry in shown if isinstance(entry.event, Snapshot)]
+    assert texts == [f"answer {number}" for number in range(1, 9)]
+    assert [entry.position.fence for entry in rest] == [10] * len(rest)
+    positions = [entry.position for entry in shown + rest]
+    assert positions == sorted(set(positions))
+
+
+async def test_an_answer_that_was_shown_elsewhere_is_not_left_out(chat: Chat) -> None:
+    """Another process, whose stream is not seen here, claims and answers in between."""
+    await chat.ask_and_answer()
+    async with chat.follow(chat.user, chat.session_id, None) as following:
+        await anext(following)
+        accepted = await chat.ask()
+        elsewhere = await chat.take()
+        await finish(chat.database, elsewhere.claim.generation, completed("elsewhere", 5))
+        await chat.ask_and_answer()
+        shown: list[Entry] = []
+        while len([entry for entry in shown if isinstance(entry.event, Terminal)]) < 2:
+            shown += await anext(following)
+    assert shown[0].event == Snapshot(accepted.generation_id, 1, "elsewhere", recovered=False)
+    assert isinstance(shown[1].event, Terminal)
+    assert isinstance(shown[2].event, Start)
 
 
 async def test_nothing_is_left_of_a_follower_who_is_gone(chat: Chat) -> None:

@@ -270,11 +270,11 @@ async def test_since_tells_what_a_cursor_may_have_missed(
     async with database(read_only=True) as work:
         everything = await work.generations.since(session_id, 0, 9)
         later = await work.generations.since(session_id, 3, 9)
-        newest = await work.generations.since(session_id, 0, 2)
+        oldest = await work.generations.since(session_id, 2, 2)
         only_running = await work.generations.since(session_id, None, 9)
         ahead = await work.generations.since(session_id, 99, 9)
     assert [generation.id for generation in everything] == [*ids, running.id]
     assert [generation.text for generation in everything] == ["a", "b", "c", ""]
     assert [generation.id for generation in later] == [ids[2], running.id]
-    assert [generation.id for generation in newest] == [ids[2], running.id]
+    assert [generation.id for generation in oldest] == ids[1:]
     assert only_running == ahead == [replace(running)]

@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,8 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("LOG_LEVEL", "LOUD"),
         ("AUTH_MODE", "maybe"),
         ("AUTH_MODE", "required"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("DATABASE_URL", "sqlite:///chat.db?mode=ro"),
         ("DATABASE_URL", "mysql://localhost/chat"),
         ("DATABASE_URL", "postgres://ada:secret@localhost/chat"),
         ("REDIS_URL", "redis://:secret@localhost"),
@@ -76,6 +80,38 @@ def test_a_database_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
     code, said = start(tmp_path, DATABASE_URL="sqlite:///notes.txt")
     assert (code, len(said)) == (2, 1)
     assert "not a database" in said[0]
+
+
+def test_a_folder_that_can_not_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    code, said = start(tmp_path)
+    assert (code, len(said)) == (2, 1)
+    assert "database" in said[0]
+
+
+def test_a_database_of_somebody_else_or_of_a_newer_version_is_a_clear_error(
+    tmp_path: Path,
+) -> None:
+    for statements in (
+        ["CREATE TABLE users (name TEXT)"],
+        ["CREATE TABLE alembic_version (version_num TEXT)",
+         "INSERT INTO alembic_version VALUES ('9999')"],
+    ):  # fmt: skip
+        path = tmp_path / f"{len(statements)}.db"
+        with closing(sqlite3.connect(path)) as database:
+            for statement in statements:
+                database.execute(statement)
+            database.commit()
+        code, said = start(tmp_path, DATABASE_URL=f"sqlite:///{path}")
+        assert (code, len(said)) == (2, 1)
+        assert "can't be brought up to date" in said[0]
+
+
+def test_an_env_file_that_is_no_text_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"PORT=\xff\xfe")
+    code, said = start(tmp_path)
+    assert (code, len(said)) == (2, 1)
+    assert ".env" in said[0]
 
 
 @pytest.mark.parametrize("command", ["serve", "work"])

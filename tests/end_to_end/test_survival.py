@@ -3,8 +3,11 @@
 import asyncio
 import os
 import signal
-from contextlib import AsyncExitStack, aclosing
+import sqlite3
+from contextlib import AsyncExitStack, aclosing, closing, suppress
 from pathlib import Path
+
+import httpx
 
 from tests.end_to_end.processes import (
     Json,
@@ -152,3 +155,78 @@ async def test_an_answer_that_is_nearly_done_is_finished_in_the_grace(tmp_path: 
         await server.start()
         generation = await ended(server, seen[0]["generation_id"])
     assert (generation["status"], generation["attempt"]) == ("completed", 1)
+
+
+async def test_a_second_signal_gives_the_answer_back_instead_of_dropping_it(
+    tmp_path: Path,
+) -> None:
+    async with process(tmp_path, SIMULATED_DELAY="5", SHUTDOWN_GRACE="60") as server:
+        async with server.websocket() as socket:
+            await hear(socket)
+            await socket.send("Hello, LLM!")
+            accepted = (await hear_until(socket, "start"))[0]
+        assert server.running is not None
+        server.running.send_signal(signal.SIGTERM)
+        with suppress(httpx.HTTPError):  # until nobody listens any more
+            async with server.http() as http:
+                while True:
+                    await http.get("/healthz")
+        assert await server.terminate() == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "llm-chat.db")) as database:
+        rows = database.execute("SELECT id, status, releases FROM generations").fetchall()
+    assert rows == [(accepted["generation_id"], "running", 1)]
+
+
+async def test_readers_who_do_not_read_delay_the_end_by_little_and_leave_no_traceback(
+    tmp_path: Path,
+) -> None:
+    """The fixture looks for tracebacks; that it ends at all is the other half."""
+    settings = {"SIMULATED_DELAY": "0", "SIMULATED_CHUNKS": "200000", "SHUTDOWN_GRACE": "1"}
+    async with process(tmp_path, **settings) as server:
+        async with server.websocket() as socket:
+            session_id = (await hear(socket))["session_id"]
+            await say(socket, type="send", message="Tell me", model_name="simulated-long")
+            await hear_until(socket, "done")
+        host, port = server.address.split(":")
+        stalled = [await asyncio.open_connection(host, int(port), limit=1024) for _ in range(10)]
+        for _, writer in stalled:
+            writer.write(
+                f"GET /sse/{session_id}?last_event_id=0-0 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
+        for number in range(10):
+            await server.says(rf"(?s)(GET '/sse/{session_id}' 200.*){{{number + 1}}}")
+        assert await server.terminate() == 0
+        for _, writer in stalled:
+            writer.close()
+
+
+async def test_an_unfinished_or_refused_upgrade_does_not_disturb_the_end(tmp_path: Path) -> None:
+    async with process(tmp_path, SIMULATED_DELAY="0.2", SHUTDOWN_GRACE="30") as server:
+        async with server.websocket() as socket:
+            await hear(socket)
+            await socket.send("Hello, LLM!")
+            accepted = await hear(socket)
+            host, port = server.address.split(":")
+            head = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            connections = []
+            for cookie in (b"Cookie: " + b"y" * 9_000 + b"\r\n\r\n", b""):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(head + cookie)
+                connections.append((reader, writer))
+            assert (await connections[0][0].readline()).startswith(b"HTTP/1.1 431 ")
+            assert await server.terminate() == 0
+        for _, writer in connections:
+            writer.close()
+        await server.start()
+        generation = await ended(server, accepted["generation_id"])
+    assert (generation["status"], generation["attempt"]) == ("completed", 1)
+
+
+async def test_endless_headers_are_refused(tmp_path: Path) -> None:
+    async with process(tmp_path) as server:
+        host, port = server.address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        lines = [b"X-Header-%d: %b" % (number, b"x" * 100) for number in range(600)]
+        writer.write(b"\r\n".join([b"GET /healthz HTTP/1.1", *lines]))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+        writer.close()

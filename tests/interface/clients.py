@@ -35,10 +35,13 @@ def assert_problem(reply: httpx.Response, status: int, code: str, *, flaws: bool
 class Connection:
     """One ASGI call, and both directions of it. Once the client has left, what is sent to it fails
     as ASGI has it, or goes nowhere, as some servers do. It may leave by itself after a number of
-    messages."""
+    messages, or stop reading until `reading` is set."""
 
     fails_once_left: bool = True
     leaves_after: int | None = None
+    stalls_after: int | None = None
+    reading: asyncio.Event = field(default_factory=asyncio.Event)
+    stalled: asyncio.Event = field(default_factory=asyncio.Event)
     _to_app: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
     _from_app: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
     _left: bool = False
@@ -76,6 +79,11 @@ class Connection:
             self._left = True
         elif self.leaves_after is not None:
             self.leaves_after -= 1
+        if self.stalls_after == 0 and not self.reading.is_set():
+            self.stalled.set()
+            await self.reading.wait()
+        elif self.stalls_after:
+            self.stalls_after -= 1
         if self._closed:
             raise RuntimeError("the application has closed this connection before")
         if message["type"] == "websocket.close":
@@ -223,9 +231,11 @@ async def websocket(
     query: str = "",
     headers: Mapping[str, str] | None = None,
     leaves_after: int | None = None,
+    stalls_after: int | None = None,
 ) -> AsyncIterator[Socket]:
-    """`leaves_after` so many messages the client is gone, the first of which is the accept."""
-    connection = Connection(leaves_after=leaves_after)
+    """`leaves_after` so many messages the client is gone, the first of which is the accept; it
+    reads no more after `stalls_after` of them."""
+    connection = Connection(leaves_after=leaves_after, stalls_after=stalls_after)
     connection.tell({"type": "websocket.connect"})
     connection.call(app, websocket_scope(query, headers))
     try:

@@ -552,3 +552,20 @@ async def test_nothing_is_accepted_while_the_database_is_away(
     assert reply.headers["retry-after"]
     assert doors.database.state.messages == []
     assert doors.queue.requests == []
+
+
+async def test_a_body_with_very_many_unknown_fields_is_refused_in_one_sentence(
+    http: httpx.AsyncClient,
+) -> None:
+    reply = await http.post("/api/chat/session", json={f"k{n}": 1 for n in range(50_000)})
+    assert_problem(reply, 422, "invalid_request", flaws=True)
+    assert len(reply.json()["errors"]) == 1
+
+
+async def test_of_very_many_flaws_the_first_are_told(
+    http: httpx.AsyncClient, session: SessionId
+) -> None:
+    body = {f"k{n}": 1 for n in range(45)}
+    reply = await http.post(f"/api/chat/sessions/{session}/messages", json=body)
+    assert_problem(reply, 422, "invalid_request", flaws=True)
+    assert len(reply.json()["errors"]) == 20

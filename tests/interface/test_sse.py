@@ -474,3 +474,16 @@ async def test_an_unknown_or_foreign_generation_is_a_problem_and_not_a_stream(
         async with event_source(doors.app, path) as stream:
             await assert_refused(stream, path, "generation_not_found")
     await nothing_is_left()
+
+
+async def test_a_generation_of_which_all_was_seen_is_told_not_to_come_back_for(
+    doors: Doors, session: SessionId
+) -> None:
+    """A browser's EventSource comes back whenever a stream ends, unless the answer is 204."""
+    generation_id = await doors.answered(session)
+    path = f"/api/chat/generations/{generation_id}/stream"
+    async with event_source(doors.app, path) as source:
+        last = (await source.rest())[-1]
+    async with event_source(doors.app, path, headers={"Last-Event-ID": last["id"]}) as source:
+        assert source.status == 204
+        assert await source.rest() == []

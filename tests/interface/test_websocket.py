@@ -570,3 +570,33 @@ async def test_a_frame_is_read_as_it_was_written(doors: Doors, session: SessionI
         await doors.answer(accepted["generation_id"])
         start = await socket.hear()
     assert contents(doors)[0] == start["message"] == said
+
+
+async def test_who_unfollows_is_told_up_to_where_it_was_shown(
+    doors: Doors, session: SessionId
+) -> None:
+    """Not up to where the server had read for it: from there on it would miss the rest."""
+    await doors.answered(session)
+    query = f"session_id={session}&last_event_id=0-0"
+    async with websocket(doors.app, query, stalls_after=4) as socket:
+        await socket.connection.stalled.wait()
+        socket.say({"type": "unfollow", "session_id": session})
+        await socket.hear()
+        shown = await socket.hear_many(2)
+        socket.connection.reading.set()
+        assert await socket.hear() == {
+            "type": "unfollowed",
+            "session_id": session,
+            "last_event_id": shown[-1]["id"],
+        }
+
+
+async def test_resuming_is_following_and_has_the_same_limit(
+    doors: Doors, session: SessionId
+) -> None:
+    async with websocket(doors.app, f"session_id={session}") as socket:
+        await socket.hear()
+        for number in range(MAX_FOLLOWED):
+            other = await doors.session(f"session_more_{number}")
+            socket.say({"type": "resume", "session_id": other, "last_event_id": "0-0"})
+        assert (await socket.hear())["error"]["code"] == "invalid_request"

@@ -145,7 +145,7 @@ PROTOCOL: list[tuple[StreamEvent, dict[str, Any]]] = [
 
 
 def entry(event: StreamEvent) -> Entry:
-    return Entry.at(Position(3, 14), event)
+    return Entry(Position(3, 14), event)
 
 
 def over_sse(event: StreamEvent) -> dict[str, Any]:
@@ -210,8 +210,7 @@ def test_an_event_is_one_line_whatever_its_text(text: str) -> None:
 def test_an_event_is_encoded_once_for_all_subscribers() -> None:
     shared = entry(Chunk(GENERATION, "some"))
     assert sse_event(SESSION, shared) is sse_event(SESSION, shared)
-    websocket_event(SESSION, shared)
-    assert shared.encodings.keys() == {"sse", "websocket"}
+    assert websocket_event(SESSION, shared) is websocket_event(SESSION, shared)
 
 
 # Frames out
@@ -382,3 +381,15 @@ def test_a_cursor_of_sessions_is_read_as_it_was_written() -> None:
 
 def test_a_cursor_can_stand_in_an_address_as_it_is() -> None:
     assert re.fullmatch(r"[A-Za-z0-9_=-]+", session_cursor(a_session()))
+
+
+def test_a_frame_with_very_many_fields_is_refused_in_one_sentence() -> None:
+    frame = {"type": "send", "message": "hello", **{f"k{number}": 1 for number in range(20_000)}}
+    with pytest.raises(InvalidInput) as refused:
+        parse_frame(json.dumps(frame))
+    assert len(refused.value.flaws) == 1
+
+
+def test_a_frame_with_a_very_long_number_is_a_bad_frame_and_no_message() -> None:
+    with pytest.raises(InvalidInput):
+        parse_frame('{"type": "ping", "n": ' + "9" * 5_000 + "}")

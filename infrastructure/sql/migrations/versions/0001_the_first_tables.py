@@ -131,7 +131,6 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_generations_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generations")),
-        sa.UniqueConstraint("session_id", "number", name=op.f("uq_generations_session_id_number")),
     )
     with op.batch_alter_table("generations", schema=None) as batch_op:
         batch_op.create_index(
@@ -153,6 +152,9 @@ def upgrade() -> None:
             batch_op.f("ix_generations_session_id_fence"), ["session_id", "fence"], unique=False
         )
         batch_op.create_index(
+            batch_op.f("ix_generations_session_id_number"), ["session_id", "number"], unique=False
+        )
+        batch_op.create_index(
             "uq_generations_running",
             ["session_id"],
             unique=True,
@@ -168,6 +170,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("status = 'running'"),
             postgresql_where=sa.text("status = 'running'"),
         )
+        batch_op.drop_index(batch_op.f("ix_generations_session_id_number"))
         batch_op.drop_index(batch_op.f("ix_generations_session_id_fence"))
         batch_op.drop_index(
             "ix_generations_session_active",
