@@ -8,7 +8,8 @@
 - The loop hands over as much as a client sends, and pings and pongs are answered without asking
   whether anybody reads. So after each piece the reading pauses for one turn of the loop, and for as
   long as the client does not read (without it: other sessions waited 5 s, or 360 MB of pongs).
-- An upgrade whose headers are refused is answered, and does not disturb the shutdown.
+- An upgrade whose headers are refused is answered; it would wait for ever, and end the process at
+  its shutdown by an AssertionError.
 """
 
 import logging
@@ -59,13 +60,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._read_on()
-
-    def shutdown(self) -> None:
-        if self.handshake_initiated:
-            super().shutdown()
-        else:
-            self.stop_keepalive()
-            self.transport.close()
 
     def _refuse_upgrade(self) -> None:
         self.transport.write(_REFUSED_UPGRADE)

@@ -1,18 +1,23 @@
 import asyncio
-from collections.abc import AsyncGenerator
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 
 from application.claims import Interruption
+from application.end_generation import EndGeneration
 from application.events import Chunk, Done, Entry, Failed, Reasoning, Reset, Start, Stopped
 from application.ports import Finish, Piece, ReasoningPiece, Request, TextPiece
+from application.submit_message import Submission
+from application.sweep_generations import SweepGenerations
 from domain.errors import ModelFailed
 from domain.generation import Failure, GenerationStatus
 from domain.message import Usage
 from domain.prompt import Prompt
 from tests.application.conftest import Chat, hello
-from tests.builders import completed
+from tests.builders import add_session, completed
+from tests.fakes import FakeDatabase, FakeUnitOfWork
 
 
 class Gate:
@@ -31,6 +36,20 @@ class Gate:
             yield Finish("stop")
         finally:
             self.closed = True
+
+
+@dataclass
+class OnlyReads:
+    """A database that refuses to store, as it does a text that it can't hold."""
+
+    database: FakeDatabase
+
+    @asynccontextmanager
+    async def __call__(self, *, read_only: bool = False) -> AsyncIterator[FakeUnitOfWork]:
+        if not read_only:
+            raise UnicodeError("it can't be stored")
+        async with self.database(read_only=True) as work:
+            yield work
 
 
 def kinds(held: list[Entry]) -> list[str]:
@@ -270,3 +289,76 @@ async def test_what_lost_all_its_workers_fails_with_what_was_seen(chat: Chat) ->
         "worker_lost", "The workers that answered this were lost too often."
     )
     assert held[-1].position == lost.end
+
+
+async def test_text_that_no_database_can_hold_is_mended_before_anybody_sees_it(
+    chat: Chat,
+) -> None:
+    async def half_an_emoji(_: Prompt) -> AsyncGenerator[Piece, None]:
+        yield TextPiece("a\ud83d")
+        yield TextPiece("b\x00😀")
+        yield Finish("stop")
+
+    chat.scripted(half_an_emoji)
+    ended = await chat.generation(await chat.ask_and_answer())
+    assert ended.text == "a\ufffdb\ufffd😀"
+    shown = [entry.event.text for entry in await chat.held() if isinstance(entry.event, Chunk)]
+    assert "".join(shown) == ended.text
+
+
+async def test_one_lost_answer_that_can_not_be_ended_keeps_nobody_else_waiting(
+    chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat.lease_seconds = 0
+    lost = await chat.ask()
+    for _ in range(3):
+        assert await chat.claim(lost.generation_id)
+    other = await add_session(chat.database, chat.user, "other")
+    waiting = await chat.submit(chat.user, other, Submission("why?"))
+    broken = EndGeneration(OnlyReads(chat.database), chat.stream, chat.queue)
+    sweep = SweepGenerations(chat.database, chat.stream, broken, chat.claims, 0)
+    assert await sweep(9) == [waiting.generation_id]
+    assert "can't be stored" in caplog.text
+    await chat.sweep(9)
+    assert (await chat.generation(lost.generation_id)).status is GenerationStatus.FAILED
+
+
+async def test_what_this_process_still_answers_is_not_lost_to_it(chat: Chat) -> None:
+    """Its lease ran out, by a pause of the machine, and the sweep comes before the heartbeat."""
+    chat.lease_seconds = 0
+    accepted = await chat.ask()
+    for _ in range(2):
+        assert await chat.claim(accepted.generation_id)
+    gate = Gate()
+    chat.scripted(gate)
+    claimed = await chat.claim(accepted.generation_id)
+    assert claimed is not None
+    answering = asyncio.create_task(chat.answer(claimed))
+    await gate.reached.wait()
+    await chat.sweep(9)
+    gate.open.set()
+    await answering
+    assert (await chat.generation(accepted.generation_id)).status is GenerationStatus.COMPLETED
+
+
+async def test_a_claim_that_is_made_while_the_process_ends_is_given_back_at_once(
+    chat: Chat,
+) -> None:
+    gate = Gate()
+    chat.scripted(gate)
+    accepted = await chat.ask()
+    claimed = await chat.take()
+    chat.claims.interrupt(Interruption.RELEASE)
+    await chat.answer(claimed)
+    assert await chat.sweep(9) == [accepted.generation_id]
+
+
+async def test_a_model_that_cancels_itself_has_not_answered(chat: Chat) -> None:
+    async def cancel(_: Prompt) -> AsyncGenerator[Piece, None]:
+        yield TextPiece("so far")
+        raise asyncio.CancelledError
+
+    chat.scripted(cancel)
+    ended = await chat.generation(await chat.ask_and_answer())
+    assert ended.failure is not None
+    assert (ended.failure.code, ended.text) == ("upstream_truncated", "so far")

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from application.events import Chunk, Entry, Snapshot, Start, StreamEvent, Terminal
-from application.following import MISSED_AT_ONCE, Following
+from application.following import MISSED_AT_ONCE, MOST_AT_ONCE, Following
 from application.ports import Finish, Piece, TextPiece
 from domain.errors import GenerationNotFound, SessionNotFound
 from domain.identifiers import GenerationId, SessionId
@@ -247,6 +247,23 @@ async def test_who_missed_many_answers_is_shown_them_all_a_few_at_a_time(chat: C
     assert positions == sorted(set(positions))
 
 
+async def test_who_missed_more_than_is_held_is_shown_all_in_order(chat: Chat) -> None:
+    for _ in range(6):
+        await chat.ask_and_answer()
+    assert {entry.position.fence for entry in await chat.held()} == {5, 6}
+    shown: list[Entry] = []
+    async with (
+        answering(chat),
+        chat.follow(chat.user, chat.session_id, Position(1, 1)) as following,
+    ):
+        while not shown or shown[-1].position != Position(7, 1):
+            shown += await anext(following)
+    positions = [entry.position for entry in shown]
+    assert positions == sorted(set(positions))
+    ended = [entry.position.fence for entry in shown if isinstance(entry.event, Terminal)]
+    assert ended == [1, 2, 3, 4, 5, 6]
+
+
 async def test_an_answer_that_was_shown_elsewhere_is_not_left_out(chat: Chat) -> None:
     """Another process, whose stream is not seen here, claims and answers in between."""
     await chat.ask_and_answer()
@@ -262,6 +279,39 @@ async def test_an_answer_that_was_shown_elsewhere_is_not_left_out(chat: Chat) ->
     assert shown[0].event == Snapshot(accepted.generation_id, 1, "elsewhere", recovered=False)
     assert isinstance(shown[1].event, Terminal)
     assert isinstance(shown[2].event, Start)
+
+
+async def test_a_follower_of_one_generation_ends_while_others_are_answered(chat: Chat) -> None:
+    """Told to end in the moment in which something of another generation is written."""
+    first = await chat.ask("one?")
+    other = chat.stream.writer(chat.session_id, 1)
+    async with chat.follow_generation(chat.user, first.generation_id, None) as following:
+        await anext(following)
+        waiting = asyncio.ensure_future(anext(following))
+        await asyncio.sleep(0)
+        other.write(Start(GenerationId("other"), 1, "scripted", "why?"))
+        following.end()
+        assert list(await asyncio.wait_for(waiting, 10)) == []
+        assert [batch async for batch in following] == []
+
+
+async def test_a_long_rest_comes_in_batches(chat: Chat) -> None:
+    accepted = await chat.ask()
+    await chat.take()
+    writer = chat.stream.writer(chat.session_id, 1)
+    writer.write(Start(accepted.generation_id, 1, "scripted", "why?"))
+    for number in range(600):
+        writer.write(Chunk(accepted.generation_id, f"{number} "))
+        await writer.flush()
+    async with chat.follow(chat.user, chat.session_id, ORIGIN) as following:
+        sizes = [len(await anext(following)) for _ in range(3)]
+    assert sizes == [MOST_AT_ONCE, MOST_AT_ONCE, 601 - 2 * MOST_AT_ONCE]
+
+
+async def test_a_cursor_that_never_was_shows_no_ended_answer_again(chat: Chat) -> None:
+    await chat.ask_and_answer()
+    async with chat.follow(chat.user, chat.session_id, Position(1, 500)) as following:
+        assert list(await anext(following)) == []
 
 
 async def test_nothing_is_left_of_a_follower_who_is_gone(chat: Chat) -> None:

@@ -53,6 +53,8 @@ async def test_events_are_held_in_their_places(stream: EventStream) -> None:
     assert top == writer.top == Position(3, 2)
     async with stream.subscribe(SESSION) as subscription:
         held = await subscription.held()
+    assert list(await stream.held(SESSION)) == list(held)
+    assert list(await stream.held(SessionId("other"))) == []
     assert shown(list(held)) == [
         ("3-0", start("g")),
         ("3-1", chunk("g", "a")),

@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.errors import InvalidInput
-from domain.message import MAX_MESSAGE_CHARACTERS, Role, Usage, clean_message
+from domain.message import MAX_MESSAGE_CHARACTERS, Role, Usage, clean_message, storable
 
 
 def test_a_message_is_trimmed() -> None:
@@ -28,3 +30,12 @@ def test_there_are_six_roles() -> None:
 
 def test_total_tokens_are_the_sum() -> None:
     assert Usage(3, 4).total_tokens == 7
+
+
+@given(st.text(st.characters(codec=None, categories=None)))
+def test_what_is_storable_can_be_encoded_and_stays_as_it_is(text: str) -> None:
+    kept = storable(text)
+    assert "\x00" not in kept
+    assert storable(kept.encode().decode()) == kept
+    if "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text):
+        assert kept == text

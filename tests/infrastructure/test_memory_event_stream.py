@@ -1,4 +1,5 @@
 from application.events import Chunk, Done, Snapshot, Start
+from domain.identifiers import SessionId
 from domain.position import ORIGIN, Position
 from infrastructure.memory.event_stream import MemoryEventStream
 from tests.builders import GENERATION, SESSION
@@ -74,4 +75,22 @@ async def test_nothing_is_left_of_a_session_that_nobody_follows_any_more() -> No
         subscription.wake()
         assert list(await subscription.next(ORIGIN)) == []
     assert stream._logs == {}
+    stream.close()
+
+
+async def test_if_too_much_is_held_the_answers_that_ended_first_are_forgotten() -> None:
+    clock = Clock()
+    stream = MemoryEventStream(clock, most_entries=40)
+    running = stream.writer(SessionId("running"), 1)
+    running.write(Start(GENERATION, 1, "model", "why?"))
+    for number in range(40):
+        clock.now += 1
+        writer = stream.writer(SessionId(f"ended_{number}"), 1)
+        writer.write(Start(GENERATION, 1, "model", "why?"))
+        writer.write(Done(GENERATION, None, "stop", None))
+    held = [len(await stream.held(SessionId(f"ended_{number}"))) for number in range(40)]
+    assert sum(held) <= 50
+    assert held == sorted(held)
+    assert held[-1] == 2
+    assert len(await stream.held(SessionId("running"))) == 1
     stream.close()

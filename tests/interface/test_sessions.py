@@ -331,6 +331,7 @@ GARBAGE = [
         closed("2026-11-21T12:00:00+00:00", "session_1", "more"),
         closed("2026-11-21T12:00:00", "session_1"),
         closed("2026-11-21", "session_1"),
+        closed("2026-11-21T12:00:00+00:00", "a\x00b"),
     ],
 )
 async def test_a_bad_cursor_of_sessions_is_pointed_at(

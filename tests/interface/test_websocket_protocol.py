@@ -125,11 +125,3 @@ async def test_a_refused_upgrade_is_answered() -> None:
     assert transport.written.startswith(b"HTTP/1.1 431 ")
     assert transport.closed
     protocol.connection_lost(None)
-
-
-async def test_an_upgrade_that_is_not_complete_does_not_disturb_the_shutdown() -> None:
-    protocol, transport = connected()
-    protocol.data_received(UPGRADE[:60])
-    protocol.shutdown()
-    assert transport.closed
-    protocol.connection_lost(None)
