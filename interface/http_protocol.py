@@ -1,11 +1,12 @@
-"""uvicorn's HTTP protocol, with a limit for what comes before a body (it has none: 300 MB of
-header lines are kept)."""
+"""uvicorn's HTTP protocol, with two limits that it lacks: for what comes before a body (300 MB of
+header lines are kept), and for requests sent ahead of their answers (18 MB of them became 1 GB)."""
 
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_PIPELINED: Final = 100
 
 _REFUSED: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -20,12 +21,15 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(_REFUSED)
-                self.transport.close()
+        if self.transport.is_closing():
+            return
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self.transport.write(_REFUSED)
+            self.transport.close()
+        elif len(self.pipeline) > MAX_PIPELINED:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -33,5 +37,5 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = 0  # what came of the next head in the same piece is let pass
         super().on_message_complete()

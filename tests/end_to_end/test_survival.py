@@ -230,3 +230,25 @@ async def test_endless_headers_are_refused(tmp_path: Path) -> None:
         writer.write(b"\r\n".join([b"GET /healthz HTTP/1.1", *lines]))
         assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
         writer.close()
+
+
+async def test_long_bodies_on_one_connection_are_no_long_headers(tmp_path: Path) -> None:
+    async with process(tmp_path) as server, server.http() as http:
+        for _ in range(3):
+            session = (await http.post("/api/chat/session", json={})).json()["session_id"]
+            path = f"/api/chat/sessions/{session}/messages"
+            reply = await http.post(path, json={"message": "😀" * 32_000})
+            assert reply.status_code == 202
+
+
+async def test_who_sends_requests_far_ahead_of_their_answers_is_cut_off(tmp_path: Path) -> None:
+    async with process(tmp_path) as server:
+        host, port = server.address.split(":")
+        for ahead, cut in ((50, False), (5_000, True)):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            with suppress(ConnectionError):
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * ahead)
+                writer.write(b"GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n")
+                answers = (await reader.read()).count(b"HTTP/1.1 200 OK")
+                assert (answers <= ahead) == cut
+            writer.close()
