@@ -1,18 +1,17 @@
 """The event stream of one process. After a restart it is empty: the database answers then."""
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from operator import attrgetter
 from time import monotonic
 from typing import Final
 
-from application.events import Chunk, Entry, Opening, Reasoning, Snapshot, StreamEvent, Terminal
-from application.ports import PositionLost
-from domain.identifiers import GenerationId, SessionId
-from domain.position import ORIGIN, Position
+from application.events import Chunk, Entry, Reasoning, StreamEvent
+from application.ports import Subscription
+from domain.identifiers import SessionId
+from domain.position import Position
 from infrastructure.joining import Piece, join
+from infrastructure.memory.event_log import EventLog
 
 JOIN_SECONDS: Final = 0.02
 """How far apart flushes of one answer are at least; the first piece goes at once."""
@@ -21,12 +20,7 @@ _MOST_PENDING: Final = 64 * 1024  # characters
 MOST_ENTRIES: Final = 300_000
 """Held for all sessions together before the oldest ended answers are forgotten: 100-300 MB."""
 
-_MOST_AT_ONCE: Final = 256  # entries handed to a subscriber in one batch
-_KEEP_RUNNING_SECONDS: Final = 3600.0
-_KEEP_ENDED_SECONDS: Final = 600.0
 _EXPIRY_SECONDS: Final = 60.0
-
-_position = attrgetter("position")
 
 
 class MemoryEventStream:
@@ -36,7 +30,7 @@ class MemoryEventStream:
         self._clock: Final = clock
         self._most_entries: Final = most_entries
         self._appended = 0
-        self._logs: Final[dict[SessionId, _Log]] = {}
+        self._logs: Final[dict[SessionId, EventLog]] = {}
         self._dirty: Final[set[_Writer]] = set()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -45,7 +39,7 @@ class MemoryEventStream:
         return _Writer(self, session_id, fence)
 
     @asynccontextmanager
-    async def subscribe(self, session_id: SessionId) -> "AsyncIterator[_Subscription]":
+    async def subscribe(self, session_id: SessionId) -> AsyncIterator[Subscription]:
         log = self._log(session_id)
         subscription = _Subscription(log)
         log.subscriptions.add(subscription)
@@ -107,10 +101,10 @@ class MemoryEventStream:
         for writer in dirty:
             writer.store_pending()
 
-    def _log(self, session_id: SessionId) -> "_Log":
+    def _log(self, session_id: SessionId) -> EventLog:
         log = self._logs.get(session_id)
         if log is None:
-            log = self._logs[session_id] = _Log(self._clock())
+            log = self._logs[session_id] = EventLog(self._clock())
         return log
 
     def _drop_if_unused(self, session_id: SessionId) -> None:
@@ -129,81 +123,10 @@ class MemoryEventStream:
             self._schedule_expiry()
 
 
-class _Log:
-    """One session's entries, and who waits for more. All after `floor` is held."""
-
-    __slots__ = ("changed_at", "entries", "floor", "subscriptions")
-
-    def __init__(self, now: float) -> None:
-        self.entries: list[Entry] = []
-        self.floor = ORIGIN
-        self.changed_at = now
-        self.subscriptions: set[_Subscription] = set()
-
-    def append(self, entries: Sequence[Entry], now: float) -> bool:
-        top = self.entries[-1].position if self.entries else self.floor
-        first = entries[0]
-        if first.position <= top or not (self.entries or _may_begin(first)):
-            return False
-        if isinstance(first.event, Opening):
-            self._trim(first.event.generation_id)
-        self.entries.extend(entries)
-        self.changed_at = now
-        for subscription in self.subscriptions:
-            subscription.notify()
-        return True
-
-    def after(self, position: Position) -> Sequence[Entry]:
-        if position < self.floor:
-            raise PositionLost(self.floor)
-        if not self.entries or self.entries[-1].position <= position:
-            return ()
-        start = bisect_right(self.entries, position, key=_position)
-        return self.entries[start : start + _MOST_AT_ONCE]
-
-    def expire(self, now: float) -> None:
-        if not self.entries:
-            return
-        keep = _KEEP_ENDED_SECONDS if self._ended else _KEEP_RUNNING_SECONDS
-        if now - self.changed_at >= keep:
-            self._cut(len(self.entries))
-
-    def forget_ended(self) -> int:
-        """How many entries were let go of."""
-        count = len(self.entries) if self._ended else 0
-        if count:
-            self._cut(count)
-        return count
-
-    @property
-    def _ended(self) -> bool:
-        return bool(self.entries) and isinstance(self.entries[-1].event, Terminal)
-
-    def _trim(self, generation_id: GenerationId) -> None:
-        """Keep what is held of this generation, and the answer before it."""
-        previous: GenerationId | None = None
-        for index in range(len(self.entries) - 1, -1, -1):
-            held = self.entries[index].event.generation_id
-            if held not in (generation_id, previous):
-                if previous is not None:
-                    self._cut(index + 1)
-                    return
-                previous = held
-
-    def _cut(self, count: int) -> None:
-        self.floor = self.entries[count - 1].position
-        del self.entries[:count]
-
-
-def _may_begin(entry: Entry) -> bool:
-    """Whether an empty log may begin with it: nothing before it is missed."""
-    return entry.position.seq == 0 or isinstance(entry.event, Snapshot)
-
-
 class _Subscription:
     __slots__ = ("_log", "_waiter", "_woken")
 
-    def __init__(self, log: _Log) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False

@@ -48,7 +48,7 @@ class CountedStream(MemoryEventStream):
     subscribed = 0
 
     @asynccontextmanager
-    async def subscribe(self, session_id: SessionId) -> AsyncIterator[Subscription]:  # type: ignore[override]
+    async def subscribe(self, session_id: SessionId) -> AsyncIterator[Subscription]:
         async with super().subscribe(session_id) as subscription:
             self.subscribed += 1
             try:

@@ -1,0 +1,93 @@
+"""What one process holds of one session's stream."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final, Protocol
+
+from application.events import Entry, Opening, Snapshot, Terminal
+from application.ports import PositionLost
+from domain.identifiers import GenerationId
+from domain.position import ORIGIN, Position
+
+_MOST_AT_ONCE: Final = 256  # entries handed to a subscriber in one batch
+_KEEP_RUNNING_SECONDS: Final = 3600.0
+_KEEP_ENDED_SECONDS: Final = 600.0
+
+_position = attrgetter("position")
+
+
+class Listener(Protocol):
+    def notify(self) -> None:
+        """There is something new."""
+
+
+class EventLog:
+    """One session's entries, and who waits for more. All after `floor` is held."""
+
+    __slots__ = ("changed_at", "entries", "floor", "subscriptions")
+
+    def __init__(self, now: float) -> None:
+        self.entries: list[Entry] = []
+        self.floor = ORIGIN
+        self.changed_at = now
+        self.subscriptions: set[Listener] = set()
+
+    def append(self, entries: Sequence[Entry], now: float) -> bool:
+        top = self.entries[-1].position if self.entries else self.floor
+        first = entries[0]
+        if first.position <= top or not (self.entries or _may_begin(first)):
+            return False
+        if isinstance(first.event, Opening):
+            self._trim(first.event.generation_id)
+        self.entries.extend(entries)
+        self.changed_at = now
+        for subscription in self.subscriptions:
+            subscription.notify()
+        return True
+
+    def after(self, position: Position) -> Sequence[Entry]:
+        if position < self.floor:
+            raise PositionLost(self.floor)
+        if not self.entries or self.entries[-1].position <= position:
+            return ()
+        start = bisect_right(self.entries, position, key=_position)
+        return self.entries[start : start + _MOST_AT_ONCE]
+
+    def expire(self, now: float) -> None:
+        if not self.entries:
+            return
+        keep = _KEEP_ENDED_SECONDS if self._ended else _KEEP_RUNNING_SECONDS
+        if now - self.changed_at >= keep:
+            self._cut(len(self.entries))
+
+    def forget_ended(self) -> int:
+        """How many entries were let go of."""
+        count = len(self.entries) if self._ended else 0
+        if count:
+            self._cut(count)
+        return count
+
+    @property
+    def _ended(self) -> bool:
+        return bool(self.entries) and isinstance(self.entries[-1].event, Terminal)
+
+    def _trim(self, generation_id: GenerationId) -> None:
+        """Keep what is held of this generation, and the answer before it."""
+        previous: GenerationId | None = None
+        for index in range(len(self.entries) - 1, -1, -1):
+            held = self.entries[index].event.generation_id
+            if held not in (generation_id, previous):
+                if previous is not None:
+                    self._cut(index + 1)
+                    return
+                previous = held
+
+    def _cut(self, count: int) -> None:
+        self.floor = self.entries[count - 1].position
+        del self.entries[:count]
+
+
+def _may_begin(entry: Entry) -> bool:
+    """Whether an empty log may begin with it: nothing before it is missed."""
+    return entry.position.seq == 0 or isinstance(entry.event, Snapshot)
