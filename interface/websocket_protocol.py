@@ -50,12 +50,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self.disconnected = True  # for who sends: to uvicorn it would be a fault of the application
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.read_paused:
             self.read_paused = False
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.disconnected = True
 
     def resume_writing(self) -> None:
         super().resume_writing()

@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
 from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 
 from interface.websocket_protocol import WebSocketProtocol
@@ -13,6 +15,7 @@ UPGRADE = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 PING = b"\x89\x80\0\0\0\0"
+NO_SUCH_OPCODE = b"\x83\x80\0\0\0\0"
 TEXT = b"\x81\x82\0\0\0\0hi"
 
 
@@ -126,3 +129,16 @@ async def test_a_refused_upgrade_is_answered() -> None:
     assert transport.written.startswith(b"HTTP/1.1 431 ")
     assert transport.closed
     protocol.connection_lost(None)
+
+
+async def test_sending_to_who_was_refused_or_is_silent_is_sending_to_who_is_gone() -> None:
+    """And no fault of the application, with a traceback in the log."""
+    message: Any = {"type": "websocket.send", "text": "hi"}
+    refused, _ = await upgraded()
+    refused.data_received(NO_SUCH_OPCODE)
+    silent, _ = await upgraded()
+    silent.keepalive_timeout()
+    for protocol in (refused, silent):
+        with pytest.raises(ClientDisconnected):
+            await protocol.send(message)
+        await stop(protocol)
