@@ -59,6 +59,12 @@ class Connection:
         assert self._call is not None
         await asyncio.wait_for(asyncio.shield(self._call), PATIENCE_SECONDS)
 
+    async def cut(self) -> None:
+        """As the server does at its end, with who does not read; raises what came of it."""
+        assert self._call is not None
+        self._call.cancel()
+        await self._call
+
     async def close(self) -> None:
         if self._call is not None:
             self._call.cancel()
@@ -175,8 +181,9 @@ async def event_source(
     query: str = "",
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
+    stalls_after: int | None = None,
 ) -> AsyncIterator[EventSource]:
-    connection = Connection(fails_once_left=False)
+    connection = Connection(fails_once_left=False, stalls_after=stalls_after)
     connection.tell({"type": "http.request", "body": b"", "more_body": False})
     connection.call(app, http_scope(path, query, headers, method))
     try:

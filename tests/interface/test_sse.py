@@ -487,3 +487,15 @@ async def test_a_generation_of_which_all_was_seen_is_told_not_to_come_back_for(
     async with event_source(doors.app, path, headers={"Last-Event-ID": last["id"]}) as source:
         assert source.status == 204
         assert await source.rest() == []
+
+
+async def test_a_stream_that_is_cut_because_nobody_reads_it_is_no_fault(
+    doors: Doors, session: SessionId
+) -> None:
+    """Whatever it raised, the server would write into the log with a traceback."""
+    await doors.answered(session)
+    path, query = f"/sse/{session}", "last_event_id=0-0"
+    async with event_source(doors.app, path, query, stalls_after=2) as source:
+        await source.connection.stalled.wait()
+        await source.connection.cut()
+    assert doors.stream.subscribed == len(list(doors.followers)) == 0

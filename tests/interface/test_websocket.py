@@ -600,3 +600,14 @@ async def test_resuming_is_following_and_has_the_same_limit(
             other = await doors.session(f"session_more_{number}")
             socket.say({"type": "resume", "session_id": other, "last_event_id": "0-0"})
         assert (await socket.hear())["error"]["code"] == "invalid_request"
+
+
+async def test_a_socket_that_is_cut_because_nobody_reads_it_is_no_fault(
+    doors: Doors, session: SessionId
+) -> None:
+    async with websocket(doors.app, f"session_id={session}", stalls_after=2) as socket:
+        await socket.hear()
+        socket.say({"type": "ping"})
+        await socket.connection.stalled.wait()
+        await socket.connection.cut()
+    assert doors.stream.subscribed == len(list(doors.followers)) == 0
