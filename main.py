@@ -9,26 +9,41 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import uvloop
 from starlette.types import ASGIApp
 
 from application.answer_message import AnswerMessage
+from application.api_configs import (
+    AddApi,
+    ChangeApi,
+    DeleteApi,
+    ListApis,
+    ReadFirstApi,
+    ReadNamedApi,
+)
 from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
+from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.enter import EnterOpenly
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
+from application.list_models import ListModels
 from application.open_session import OpenSession
 from application.ports import ChatModels, EventStream, OpenUnitOfWork, Personas, RequestQueue
 from application.renew_claims import RenewClaims
 from application.submit_message import SubmitMessage
 from application.sweep_generations import SweepGenerations
+from application.try_api import TryApi
 from application.watch_sessions import WatchSessions
 from domain.errors import DatabaseUnavailable
+from domain.prompt import ContextWindow
+from infrastructure.key_file import make_key_file, read_key_file
+from infrastructure.key_ring import BadEncryptionKeys, KeyRing, parse_keys
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.models.registry import server_models
@@ -37,6 +52,7 @@ from infrastructure.random_ids import RandomIds
 from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
+from interface.api_configs import ApiConfigRoutes
 from interface.app import build_app
 from interface.asker import OpenDoor
 from interface.generations import GenerationRoutes
@@ -52,6 +68,12 @@ from interface.worker import Worker
 from settings import BadSettings, Settings, read_settings
 
 log = logging.getLogger("llm_chat")
+
+KEY_FILE: Final = Path("data/encryption.key")
+MAKE_A_KEY: Final = (
+    '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
+)
+CONTEXT_TOKENS: Final = 16_000
 
 
 class NotReady(Exception):
@@ -71,22 +93,51 @@ class Adapters:
 
 
 @asynccontextmanager
-async def open_adapters(settings: Settings, *, migrates: bool) -> AsyncIterator[Adapters]:
-    """Raises NotReady, DatabaseUnavailable."""
-    personas = read_personas(settings.personas_file)
+async def open_database(settings: Settings, *, migrates: bool) -> AsyncIterator[SqliteDatabase]:
+    """Raises NotReady, CannotMigrate, DatabaseUnavailable."""
     database = SqliteDatabase(settings.sqlite_path)
-    stream = MemoryEventStream()
     async with AsyncExitStack() as closing:
-        closing.callback(stream.close)
         closing.push_async_callback(database.close)
         await database.open()
         if migrates:
             await migrate(database)
         elif not await is_current(database):
             raise NotReady("the database is not up to date: run `python main.py migrate`")
+        yield database
+
+
+def open_key_ring(settings: Settings, *, makes: bool) -> KeyRing:
+    """From the environment, else from the file, which is made if it `makes` one.
+
+    Raises NotReady, BadEncryptionKeys.
+    """
+    given = settings.encryption_keys.get_secret_value()
+    if given:
+        return KeyRing(parse_keys(given, "ENCRYPTION_KEYS"))
+    kept = read_key_file(KEY_FILE)
+    if kept is None and makes:
+        make_key_file(KEY_FILE)
+        kept = read_key_file(KEY_FILE)
+    if kept is None:
+        raise NotReady(
+            f"ENCRYPTION_KEYS is empty, and there is no {KEY_FILE}: {MAKE_A_KEY} makes one"
+        )
+    return KeyRing(kept)
+
+
+@asynccontextmanager
+async def open_adapters(settings: Settings, *, embedded: bool) -> AsyncIterator[Adapters]:
+    """If `embedded`, whatever is missing is made. Raises NotReady, DatabaseUnavailable, and for
+    what is there but of no use BadPersonasFile, BadEncryptionKeys, CannotMigrate."""
+    personas = read_personas(settings.personas_file)
+    stream = MemoryEventStream()
+    async with AsyncExitStack() as closing:
+        closing.callback(stream.close)
+        database = await closing.enter_async_context(open_database(settings, migrates=embedded))
+        key_ring = open_key_ring(settings, makes=embedded)
         yield Adapters(
             database,
-            OpenSqlUnitOfWork(database),
+            OpenSqlUnitOfWork(database, key_ring),
             MemoryRequestQueue(),
             stream,
             server_models(settings.simulated_delay, settings.simulated_chunks),
@@ -94,15 +145,21 @@ async def open_adapters(settings: Settings, *, migrates: bool) -> AsyncIterator[
         )
 
 
+def roughly_count_tokens(text: str) -> int:
+    return len(text) // 4 + 1
+
+
 def build_worker(settings: Settings, adapters: Adapters) -> Worker:
     open_unit_of_work, stream, queue = adapters.open_unit_of_work, adapters.stream, adapters.queue
     claims = Claims()
     end = EndGeneration(open_unit_of_work, stream, queue)
     lease = settings.lease_seconds
+    window = ContextWindow(settings.context_messages, CONTEXT_TOKENS, roughly_count_tokens)
+    choose_model = ChooseModel(adapters.models)
     return Worker(
         queue,
-        ClaimGeneration(open_unit_of_work, adapters.personas, lease, settings.context_messages),
-        AnswerMessage(open_unit_of_work, stream, adapters.models, claims, end),
+        ClaimGeneration(open_unit_of_work, choose_model, adapters.personas, window, lease),
+        AnswerMessage(open_unit_of_work, stream, claims, end),
         RenewClaims(open_unit_of_work, claims, lease),
         SweepGenerations(open_unit_of_work, stream, end, claims, settings.sweep_seconds),
         claims,
@@ -126,12 +183,13 @@ class Web:
 def build_web(adapters: Adapters) -> Web:
     open_unit_of_work, stream = adapters.open_unit_of_work, adapters.stream
     models, personas, ids = adapters.models, adapters.personas, RandomIds()
+    choose_model = ChooseModel(models)
     who = OpenDoor(EnterOpenly(open_unit_of_work))
     followers, heartbeats = Followers(), Heartbeats()
     follow_session = FollowSession(open_unit_of_work, stream, followers)
     follow_generation = FollowGeneration(open_unit_of_work, stream, followers)
-    open_session = OpenSession(open_unit_of_work, models, personas, ids)
-    submit = SubmitMessage(open_unit_of_work, adapters.queue, models, personas, ids)
+    open_session = OpenSession(open_unit_of_work, choose_model, personas, ids)
+    submit = SubmitMessage(open_unit_of_work, adapters.queue, choose_model, personas, ids)
     health = HealthRoutes(open_unit_of_work)
     sessions = SessionRoutes(
         who,
@@ -141,10 +199,22 @@ def build_web(adapters: Adapters) -> Web:
         ReadMessages(open_unit_of_work),
         submit,
     )
+    apis = ApiConfigRoutes(
+        who,
+        AddApi(open_unit_of_work, models),
+        ListApis(open_unit_of_work),
+        ReadFirstApi(open_unit_of_work),
+        ReadNamedApi(open_unit_of_work),
+        ChangeApi(open_unit_of_work, models),
+        DeleteApi(open_unit_of_work),
+        TryApi(open_unit_of_work, models),
+        ListModels(open_unit_of_work, choose_model),
+    )
     app = build_app(
         [
             *health.routes(),
             *sessions.routes(),
+            *apis.routes(),
             *sse_routes(who, follow_session, follow_generation, heartbeats),
             *GenerationRoutes(who, ReadGeneration(open_unit_of_work, stream)).routes(),
             *WebSocketDoor(who, open_session, follow_session, submit).routes(),
@@ -182,7 +252,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
     except OSError as error:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
-        async with open_adapters(settings, migrates=answers) as adapters:
+        async with open_adapters(settings, embedded=answers) as adapters:
             web = build_web(adapters)
             worker = build_worker(settings, adapters) if answers else None
             draining: list[asyncio.Task[None]] = []
@@ -218,7 +288,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
 async def run_worker(settings: Settings) -> None:
     """A worker without doors."""
     stop = asyncio.Event()
-    async with open_adapters(settings, migrates=False) as adapters:
+    async with open_adapters(settings, embedded=False) as adapters:
         worker = build_worker(settings, adapters)
         with obeying_signals(stop.set, worker.hurry):
             worker.start()
@@ -229,7 +299,7 @@ async def run_worker(settings: Settings) -> None:
 
 
 async def run_migrate(settings: Settings) -> None:
-    async with open_adapters(settings, migrates=True):
+    async with open_database(settings, migrates=True):
         log.info("the database is up to date")
 
 
@@ -259,7 +329,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(host=given.host, port=given.port)
         set_up_logging(settings.log_level)
         uvloop.run(COMMANDS[given.command](settings))
-    except (BadSettings, BadPersonasFile, CannotMigrate, NotReady, DatabaseUnavailable) as error:
+    except (
+        BadSettings,
+        BadPersonasFile,
+        BadEncryptionKeys,
+        CannotMigrate,
+        NotReady,
+        DatabaseUnavailable,
+    ) as error:
         cause = f" ({error.__cause__})" if isinstance(error, DatabaseUnavailable) else ""
         print(f"llm-chat: {error}{cause}".replace("\n", " "), file=sys.stderr)
         return 2

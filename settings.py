@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SQLITE: Final = ("sqlite:///", "sqlite+aiosqlite:///")
@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///data/llm-chat.db"
     redis_url: str = ""
     auth_mode: AuthMode | None = None
+    encryption_keys: SecretStr = SecretStr("")
     personas_file: Path = Path("style.yaml")
     worker_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
     context_messages: Annotated[int, Field(ge=1, le=1_000)] = 20

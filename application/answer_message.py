@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from application.claim_generation import Claimed
-from application.claims import Claim, Claims, Interruption
+from application.claims import Claims, Interruption
 from application.end_generation import EndGeneration
 from application.events import Chunk, Reasoning, Reset, Start
 from application.ports import (
-    ChatModels,
+    ChatModel,
     EventStream,
     EventWriter,
     Finish,
@@ -57,7 +57,6 @@ class AnswerMessage:
 
     open_unit_of_work: OpenUnitOfWork
     stream: EventStream
-    models: ChatModels
     claims: Claims
     end: EndGeneration
 
@@ -67,7 +66,7 @@ class AnswerMessage:
             writer = self.stream.writer(generation.session_id, generation.fence)
             writer.write(_opening(generation, claimed.prompt))
             answer = Answer()
-            failure = await self._listen(claim, claimed.prompt, answer, writer)
+            failure = await self._listen(claimed, answer, writer)
             why = claim.interruption.result() if claim.interruption.done() else None
             if why is Interruption.FENCED:
                 log.info("%s is answered by another worker now", generation.id)
@@ -79,25 +78,28 @@ class AnswerMessage:
                     log.info("%s was ended by another worker", generation.id)
 
     async def _listen(
-        self, claim: Claim, prompt: Prompt, answer: Answer, writer: EventWriter
+        self, claimed: Claimed, answer: Answer, writer: EventWriter
     ) -> Failure | None:
         """Fill `answer` until the model ends or the claim is interrupted."""
-        listening = asyncio.create_task(self._stream(claim.generation, prompt, answer, writer))
+        if isinstance(claimed.model, Failure):
+            return claimed.model
+        interruption = claimed.claim.interruption
+        listening = asyncio.create_task(self._stream(claimed, claimed.model, answer, writer))
         try:
-            await asyncio.wait((listening, claim.interruption), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((listening, interruption), return_when=asyncio.FIRST_COMPLETED)
         finally:
             listening.cancel()
             await asyncio.wait((listening,), timeout=_CLOSE_SECONDS)
         if listening.done() and not listening.cancelled():
             return listening.result()
-        return None if claim.interruption.done() else TRUNCATED
+        return None if interruption.done() else TRUNCATED
 
     async def _stream(
-        self, generation: Generation, prompt: Prompt, answer: Answer, writer: EventWriter
+        self, claimed: Claimed, model: ChatModel, answer: Answer, writer: EventWriter
     ) -> Failure | None:
+        generation = claimed.claim.generation
         try:
-            model = self.models.choose(generation.model_name)
-            async with aclosing(model.stream(prompt)) as pieces:
+            async with aclosing(model.stream(claimed.prompt)) as pieces:
                 async for piece in pieces:
                     answer.add(piece, generation, writer)
         except ChatError as error:

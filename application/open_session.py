@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
-from application.ports import ChatModels, Ids, OpenUnitOfWork, Personas
+from application.choose_model import ChooseModel
+from application.ports import Ids, OpenUnitOfWork, Personas
 from domain.chat_session import ChatSession
 from domain.errors import SessionNotFound
 from domain.identifiers import SessionId, UserId
@@ -29,14 +30,12 @@ class OpenSession:
     """Make a session, or open the user's own one of that id as it is."""
 
     open_unit_of_work: OpenUnitOfWork
-    models: ChatModels
+    choose_model: ChooseModel
     personas: Personas
     ids: Ids
 
     async def __call__(self, user: UserId, wishes: Wishes) -> Opened:
         """Raises SessionNotFound when the id is another user's, ModelNotFound, PersonaNotFound."""
-        if wishes.model_name is not None:
-            self.models.choose(wishes.model_name)
         self.personas.choose(wishes.persona)
         session_id = wishes.session_id or self.ids.session()
         new = NewSession(
@@ -48,6 +47,8 @@ class OpenSession:
             wishes.system_prompt,
         )
         async with self.open_unit_of_work() as work:
+            if wishes.model_name is not None:
+                await self.choose_model.name(work, user, wishes.model_name)
             created = await work.sessions.add(new)
             session = await work.sessions.find(session_id, user)
             if session is None:

@@ -1,17 +1,25 @@
 """What the use cases need of the world. Each docstring is a promise that every adapter keeps."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from application.events import Entry, StreamEvent
+from domain.api_config import ApiConfig
 from domain.identifiers import GenerationId, SessionId
 from domain.message import Usage
 from domain.persona import Persona
 from domain.position import Position
 from domain.prompt import Prompt
-from domain.repositories import ChatSessions, Generations, IdempotencyKeys, Messages, Users
+from domain.repositories import (
+    ApiConfigs,
+    ChatSessions,
+    Generations,
+    IdempotencyKeys,
+    Messages,
+    Users,
+)
 
 
 class UnitOfWork(Protocol):
@@ -27,6 +35,8 @@ class UnitOfWork(Protocol):
     def generations(self) -> Generations: ...
     @property
     def idempotency_keys(self) -> IdempotencyKeys: ...
+    @property
+    def api_configs(self) -> ApiConfigs: ...
 
     async def commit(self) -> None:
         """Once it returns, the changes survive the loss of every process."""
@@ -126,9 +136,10 @@ class ReasoningPiece:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The model says that its answer is whole. Always the last piece."""
+    """The model says that its answer is whole. Always the last piece. Some say so without a
+    reason."""
 
-    reason: str
+    reason: str | None
     usage: Usage | None = None
 
 
@@ -141,12 +152,31 @@ class ChatModel(Protocol):
         either is not a success. Closing the generator ends the call at once."""
 
 
-class ChatModels(Protocol):
-    @property
-    def default(self) -> str: ...
+@dataclass(frozen=True, slots=True)
+class ServerModel:
+    """A model that the server itself offers to everybody."""
 
-    def choose(self, model_name: str) -> ChatModel:
-        """Raises ModelNotFound."""
+    name: str
+    provider: str
+
+
+class ChatModels(Protocol):
+    """All models that can be called."""
+
+    @property
+    def offered(self) -> Sequence[ServerModel]:
+        """The server's own; the first one is its default."""
+
+    @property
+    def providers(self) -> Collection[str]:
+        """The dialects that a user's configuration may name."""
+
+    def own(self, model_name: str) -> ChatModel | None:
+        """The server's own model of that name."""
+
+    def configured(self, config: ApiConfig) -> ChatModel:
+        """The model behind a user's configuration. Raises KeyUnreadable, and ModelNotFound if this
+        server does not know its provider."""
 
 
 class Personas(Protocol):

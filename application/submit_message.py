@@ -2,9 +2,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from application.choose_model import ChooseModel
 from application.hint import hint
 from application.ports import (
-    ChatModels,
     Ids,
     OpenUnitOfWork,
     Personas,
@@ -48,7 +48,7 @@ class SubmitMessage:
 
     open_unit_of_work: OpenUnitOfWork
     queue: RequestQueue
-    models: ChatModels
+    choose_model: ChooseModel
     personas: Personas
     ids: Ids
 
@@ -85,8 +85,8 @@ class SubmitMessage:
     async def _accept(
         self, work: UnitOfWork, session: ChatSession, submission: Submission, text: str
     ) -> Accepted:
-        model_name = submission.model_name or session.model_name or self.models.default
-        self.models.choose(model_name)
+        wished = submission.model_name or session.model_name
+        model_name = await self.choose_model.name(work, session.owner, wished)
         persona = submission.persona or session.persona
         self.personas.choose(persona)
         if submission.file_ids:

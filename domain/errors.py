@@ -53,6 +53,33 @@ class ModelNotFound(ChatError):
     code = "model_not_found"
 
 
+class ApiConfigNotFound(ChatError):
+    """No such model configuration, or another user's."""
+
+    code = "api_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such model configuration.")
+
+
+class NameTaken(ChatError):
+    """The user has a model configuration of that name already."""
+
+    code = "name_taken"
+
+    def __init__(self) -> None:
+        super().__init__("You have a model configuration of this name already.")
+
+
+class KeyUnreadable(ChatError):
+    """A stored key can't be opened: what sealed it is gone, or the row was tampered with."""
+
+    code = "api_key_unreadable"
+
+    def __init__(self) -> None:
+        super().__init__("The stored API key can't be read any more; set it again.")
+
+
 class PersonaNotFound(ChatError):
     """No persona of that name is known."""
 
@@ -81,9 +108,69 @@ class IdempotencyConflict(ChatError):
 
 
 class ModelFailed(ChatError):
-    """The model gave no whole answer. `code` says why; the text so far is kept."""
+    """The model gave no whole answer; the text so far is kept. Each kind below says why."""
 
     code = "upstream_error"
+
+
+class ModelTruncated(ModelFailed):
+    """The answer broke off before the model said that it was whole."""
+
+    code = "upstream_truncated"
+
+
+class ModelTimedOut(ModelFailed):
+    """No connection, no first byte, or no next piece in time; or too long in all."""
+
+    code = "upstream_timeout"
+
+
+class ModelUnreachable(ModelFailed):
+    """No connection could be made."""
+
+    code = "upstream_unreachable"
+
+
+class ModelAddressRefused(ModelFailed):
+    """The model's server is at an address that users' configurations may not reach."""
+
+    code = "upstream_address_refused"
+
+
+class ModelKeyRefused(ModelFailed):
+    """The model's server does not accept the key."""
+
+    code = "upstream_key_refused"
+
+
+class ModelRateLimited(ModelFailed):
+    """The model's server takes no more requests for now."""
+
+    code = "upstream_rate_limited"
+
+
+class ModelRequestRefused(ModelFailed):
+    """The model's server does not accept the request: no such model, too long a prompt, …"""
+
+    code = "upstream_request_refused"
+
+
+class ModelMalformed(ModelFailed):
+    """What came is no answer in the provider's dialect."""
+
+    code = "upstream_malformed"
+
+
+class ModelOverflowed(ModelFailed):
+    """The answer is longer than is kept."""
+
+    code = "upstream_overflow"
+
+
+class ModelSuspended(ModelFailed):
+    """The model's server failed so often of late that it is left alone for a while."""
+
+    code = "upstream_suspended"
 
 
 class DatabaseUnavailable(ChatError):

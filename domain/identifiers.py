@@ -5,6 +5,7 @@ from typing import Final, NewType
 
 UserId = NewType("UserId", int)
 MessageId = NewType("MessageId", int)
+ApiId = NewType("ApiId", int)
 SessionId = NewType("SessionId", str)
 GenerationId = NewType("GenerationId", str)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.chat_session import ChatSession
 from domain.generation import Ending, Failure, Generation
-from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from domain.message import Message
 from domain.position import Position
 from domain.user import User
@@ -167,3 +168,33 @@ class IdempotencyKeys(Protocol):
     async def find(self, owner: UserId, key: str) -> KeptRequest | None: ...
 
     async def add(self, owner: UserId, key: str, kept: KeptRequest) -> None: ...
+
+
+class ApiConfigs(Protocol):
+    """Users' model configurations. Keys are stored sealed: whoever reads the database, a copy of
+    it or another user's row has no use of them."""
+
+    async def add(self, new: NewApiConfig) -> ApiConfig:
+        """Raises NameTaken, and nothing is changed."""
+
+    async def change(self, owner: UserId, api_id: ApiId, changes: ApiChanges) -> ApiConfig | None:
+        """None if there is no such configuration. Raises NameTaken, and nothing is changed."""
+
+    async def delete(self, owner: UserId, api_id: ApiId) -> bool:
+        """The row goes, and with it the key. False if there is no such configuration."""
+
+    async def find(self, owner: UserId, api_id: ApiId) -> ApiConfig | None: ...
+
+    async def named(self, owner: UserId, name: str) -> ApiConfig | None: ...
+
+    async def first(self, owner: UserId, model_name: str | None = None) -> ApiConfig | None:
+        """The oldest one, or the oldest one of that model."""
+
+    async def page(
+        self, owner: UserId, limit: int, after: ApiId | None, model_name: str | None = None
+    ) -> Sequence[ApiConfig]:
+        """Oldest first, or the oldest ones of that model."""
+
+    async def model_names(self, owner: UserId) -> Sequence[tuple[str, str]]:
+        """All models that the user has configured, once each, with the provider of the oldest
+        configuration, oldest first: (model name, provider)."""

@@ -3,16 +3,19 @@
 from datetime import UTC, datetime
 
 from application.ports import OpenUnitOfWork
+from domain.api_config import ApiConfig, NewApiConfig
 from domain.chat_session import ChatSession
 from domain.generation import Ending, Generation, GenerationStatus
-from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from domain.message import Usage
 from domain.repositories import NewGeneration, NewQuestion, NewSession
+from domain.secret import Secret
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 USER = UserId(1)
 SESSION = SessionId("session_1")
 GENERATION = GenerationId("gen_1")
+API = ApiId(7)
 
 
 def a_session(unanswered: int = 0, title: str | None = None) -> ChatSession:
@@ -57,6 +60,38 @@ def a_generation(
     )
 
 
+API_KEY = "sk-WvT7-quite-distinctive-9f3A"
+
+
+def a_new_api(
+    owner: UserId = USER,
+    name: str = "mine",
+    model_name: str = "gpt-9",
+    base_url: str = "https://api.example.com/v1",
+    provider: str = "openai",
+    api_key: str | None = API_KEY,
+) -> NewApiConfig:
+    secret = None if api_key is None else Secret(api_key)
+    return NewApiConfig(owner, name, model_name, base_url, provider, secret)
+
+
+def an_api(
+    sealed_key: bytes | None = b"sealed", owner: UserId = USER, api_id: ApiId = API
+) -> ApiConfig:
+    return ApiConfig(
+        api_id,
+        owner,
+        "mine",
+        "gpt-9",
+        "https://api.example.com/v1",
+        "openai",
+        "" if sealed_key is None else "9f3A",
+        sealed_key,
+        created_at=NOON,
+        updated_at=NOON,
+    )
+
+
 def completed(text: str = "the answer", last_seq: int = 2) -> Ending:
     return Ending(GenerationStatus.COMPLETED, text, last_seq, "stop", Usage(3, 4))
 
@@ -75,6 +110,13 @@ async def add_session(
         assert await work.sessions.add(NewSession(SessionId(session_id), user))
         await work.commit()
     return SessionId(session_id)
+
+
+async def add_api(database: OpenUnitOfWork, new: NewApiConfig) -> ApiConfig:
+    async with database() as work:
+        config = await work.api_configs.add(new)
+        await work.commit()
+    return config
 
 
 async def add_question(

@@ -9,11 +9,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from application.ports import ChatModel, Piece, Request
+from application.ports import ChatModel, Piece, Request, ServerModel
+from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.chat_session import ActiveGeneration, ChatSession
-from domain.errors import DatabaseUnavailable, ModelNotFound, PersonaNotFound, QueueUnavailable
+from domain.errors import (
+    DatabaseUnavailable,
+    KeyUnreadable,
+    ModelNotFound,
+    NameTaken,
+    PersonaNotFound,
+    QueueUnavailable,
+)
 from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
-from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from domain.message import AnswerStatus, Message, Role
 from domain.persona import Persona
 from domain.position import Position
@@ -27,6 +35,7 @@ from domain.repositories import (
     Renewal,
     SessionPage,
 )
+from domain.secret import Secret
 from domain.user import User
 
 
@@ -48,6 +57,8 @@ class State:
     messages: list[Message] = field(default_factory=list)
     rows: dict[GenerationId, Row] = field(default_factory=dict)
     keys: dict[tuple[UserId, str], KeptRequest] = field(default_factory=dict)
+    apis: list[ApiConfig] = field(default_factory=list)
+    apis_made: int = 0
     ticks: int = 0
 
     def now(self) -> datetime:
@@ -87,6 +98,7 @@ class FakeUnitOfWork:
         self.messages = FakeMessages(state)
         self.generations = FakeGenerations(state)
         self.idempotency_keys = FakeIdempotencyKeys(state)
+        self.api_configs = FakeApiConfigs(state)
 
     async def commit(self) -> None:
         self._database.state = self._state
@@ -409,6 +421,85 @@ class FakeIdempotencyKeys:
         self.state.keys[owner, key] = kept
 
 
+def fake_seal(key: Secret) -> bytes:
+    return key.reveal()[::-1].encode()
+
+
+@dataclass
+class FakeApiConfigs:
+    state: State
+
+    async def add(self, new: NewApiConfig) -> ApiConfig:
+        self._expect_free(new.owner, new.name)
+        self.state.apis_made += 1
+        now = self.state.now()
+        config = ApiConfig(
+            ApiId(self.state.apis_made),
+            new.owner,
+            new.name,
+            new.model_name,
+            new.base_url,
+            new.provider,
+            new.api_key.hint if new.api_key else "",
+            fake_seal(new.api_key) if new.api_key else None,
+            created_at=now,
+            updated_at=now,
+        )
+        self.state.apis.append(config)
+        return config
+
+    async def change(self, owner: UserId, api_id: ApiId, changes: ApiChanges) -> ApiConfig | None:
+        config = await self.find(owner, api_id)
+        if config is None:
+            return None
+        changed = replace(changes.applied_to(config), updated_at=self.state.now())
+        if changes.new_key is not None:
+            changed = replace(changed, sealed_key=fake_seal(changes.new_key))
+        if changed.name != config.name:
+            self._expect_free(owner, changed.name)
+        self.state.apis[self.state.apis.index(config)] = changed
+        return changed
+
+    async def delete(self, owner: UserId, api_id: ApiId) -> bool:
+        config = await self.find(owner, api_id)
+        if config is not None:
+            self.state.apis.remove(config)
+        return config is not None
+
+    async def find(self, owner: UserId, api_id: ApiId) -> ApiConfig | None:
+        return next((config for config in self._of(owner) if config.id == api_id), None)
+
+    async def named(self, owner: UserId, name: str) -> ApiConfig | None:
+        return next((config for config in self._of(owner) if config.name == name), None)
+
+    async def first(self, owner: UserId, model_name: str | None = None) -> ApiConfig | None:
+        return next(iter(self._of(owner, model_name)), None)
+
+    async def page(
+        self, owner: UserId, limit: int, after: ApiId | None, model_name: str | None = None
+    ) -> Sequence[ApiConfig]:
+        return [config for config in self._of(owner, model_name) if config.id > (after or 0)][
+            :limit
+        ]
+
+    async def model_names(self, owner: UserId) -> Sequence[tuple[str, str]]:
+        providers: dict[str, str] = {}
+        for config in self._of(owner):
+            providers.setdefault(config.model_name, config.provider)
+        return list(providers.items())
+
+    def _of(self, owner: UserId, model_name: str | None = None) -> Sequence[ApiConfig]:
+        return [
+            config
+            for config in self.state.apis
+            if config.owner == owner and model_name in (None, config.model_name)
+        ]
+
+    def _expect_free(self, owner: UserId, name: str) -> None:
+        if any(config.name == name for config in self._of(owner)):
+            raise NameTaken
+
+
 @dataclass
 class FakeQueue:
     """Notes what was put; `full` refuses it."""
@@ -444,13 +535,29 @@ class ScriptedModel:
 
 @dataclass
 class FakeModels:
-    by_name: dict[str, ChatModel]
-    default: str = "scripted"
+    """`by_name` are the server's own; `behind` is the one behind every configuration, except the
+    `unreadable` ones. `asked` notes whose turn it was."""
 
-    def choose(self, model_name: str) -> ChatModel:
-        if model_name not in self.by_name:
-            raise ModelNotFound("There is no model of that name.")
-        return self.by_name[model_name]
+    by_name: dict[str, ChatModel]
+    behind: ChatModel | None = None
+    providers: tuple[str, ...] = ("openai", "other")
+    unreadable: set[ApiId] = field(default_factory=set)
+    asked: list[ApiConfig] = field(default_factory=list)
+
+    @property
+    def offered(self) -> Sequence[ServerModel]:
+        return [ServerModel(name, "simulated") for name in self.by_name]
+
+    def own(self, model_name: str) -> ChatModel | None:
+        return self.by_name.get(model_name)
+
+    def configured(self, config: ApiConfig) -> ChatModel:
+        self.asked.append(config)
+        if config.id in self.unreadable:
+            raise KeyUnreadable
+        if self.behind is None or config.provider not in self.providers:
+            raise ModelNotFound("This server does not know the provider of that configuration.")
+        return self.behind
 
 
 @dataclass

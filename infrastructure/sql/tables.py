@@ -11,10 +11,12 @@ from sqlalchemy import (
     FromClause,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    UniqueConstraint,
     literal_column,
     text,
 )
@@ -149,6 +151,27 @@ idempotency_keys = Table(
     Column("message_id", _Id, nullable=False),
     Column("generation_id", String(50), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+)
+
+user_apis = Table(
+    "user_apis",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("model_name", String(200), nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("provider", String(50), nullable=False),
+    Column("key_hint", String(4), nullable=False),
+    Column("sealed_key", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "name"),
+    # Each message without a model of its own asks for its user's first.
+    Index(None, "user_id", "id"),
+    # A key is sealed for the id of its row, so the id of a deleted row must not come back: SQLite
+    # would give the highest one again.
+    sqlite_autoincrement=True,
 )
 
 

@@ -7,15 +7,26 @@ from datetime import datetime
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
-from domain.errors import Flaw, GenerationNotFound, InvalidInput, SessionNotFound
-from domain.identifiers import GenerationId, SessionId, is_id
+from domain.base_url import clean_base_url
+from domain.errors import ApiConfigNotFound, Flaw, GenerationNotFound, InvalidInput, SessionNotFound
+from domain.identifiers import ApiId, GenerationId, SessionId, is_id
 from domain.repositories import SessionPage
 from interface.wire.encoding import open_cursor
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
+MAX_MODEL_NAME: Final = 200
 
 _MOST_FIELDS: Final = 50
 _MOST_FLAWS: Final = 20
@@ -33,8 +44,24 @@ def _session_id(text: str) -> str:
     return text
 
 
+def _api_name(text: str) -> str:
+    if text == "first":
+        raise ValueError("must not be `first`, which is the address of the first one")
+    return text
+
+
+def _api_key(key: SecretStr) -> SecretStr:
+    """Visible ASCII: all else could not stand in a header. Empty where a server wants none."""
+    text = key.get_secret_value().strip()
+    if not re.fullmatch(r"[\x21-\x7e]{0,512}", text):
+        raise ValueError("must be up to 512 visible ASCII characters")
+    return SecretStr(text)
+
+
 Text = Annotated[str, AfterValidator(_without_nul)]
 Name = Annotated[Text, Field(min_length=1, max_length=100)]
+ModelName = Annotated[Text, Field(min_length=1, max_length=MAX_MODEL_NAME)]
+Trimmed = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1)]
 _KEY: Final = r"[\x21-\x7e]{1,64}"
 Key = Annotated[str, Field(pattern=f"^{_KEY}$")]
 
@@ -46,16 +73,41 @@ class Body(BaseModel):
 class CreateSessionBody(Body):
     session_id: Annotated[str, AfterValidator(_session_id)] | None = None
     title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
-    model_name: Name | None = None
+    model_name: ModelName | None = None
     persona: Name | None = None
     system_prompt: Annotated[Text, Field(max_length=32_000)] | None = None
 
 
 class SendBody(Body):
     message: str
-    model_name: Name | None = None
+    model_name: ModelName | None = None
     persona: Name | None = None
     file_ids: Annotated[list[int], Field(max_length=20)] = []
+
+
+ApiName = Annotated[Trimmed, Field(max_length=100), AfterValidator(_api_name)]
+ApiModelName = Annotated[Trimmed, Field(max_length=MAX_MODEL_NAME)]
+BaseUrl = Annotated[str, AfterValidator(clean_base_url)]
+Provider = Annotated[Text, Field(max_length=50)]
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
+
+
+class CreateApiBody(Body):
+    name: ApiName
+    model_name: ApiModelName
+    base_url: BaseUrl
+    api_key: ApiKey
+    provider: Provider = "openai"
+
+
+class ChangeApiBody(Body):
+    """What is absent or null stays as it is."""
+
+    name: ApiName | None = None
+    model_name: ApiModelName | None = None
+    base_url: BaseUrl | None = None
+    api_key: ApiKey | None = None
+    provider: Provider | None = None
 
 
 class SendFrame(SendBody):
@@ -156,6 +208,27 @@ def parse_generation_id(text: str) -> GenerationId:
     return GenerationId(text)
 
 
+def parse_api_id(text: str) -> ApiId:
+    """Raises ApiConfigNotFound, likewise."""
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) >= 2**63:
+        raise ApiConfigNotFound
+    return ApiId(int(text))
+
+
+def parse_api_name(text: str) -> str:
+    """Raises ApiConfigNotFound, likewise."""
+    if not text or "\x00" in text:
+        raise ApiConfigNotFound
+    return text
+
+
+def parse_model_name(text: str | None) -> str | None:
+    """Raises InvalidInput."""
+    if text is None or (0 < len(text) <= MAX_MODEL_NAME and "\x00" not in text):
+        return text
+    raise InvalidInput(Flaw("/model_name", f"must be 1 to {MAX_MODEL_NAME} characters"))
+
+
 def parse_key(text: str | None) -> str | None:
     """An idempotency key. Raises InvalidInput."""
     if text is None or re.fullmatch(_KEY, text):
@@ -195,6 +268,12 @@ def parse_message_cursor(text: str | None) -> int | None:
         case [int(number)] if number is not True and 0 < number < 2**63:
             return number
     raise _BAD_CURSOR
+
+
+def parse_api_cursor(text: str | None) -> ApiId | None:
+    """Raises InvalidInput."""
+    number = parse_message_cursor(text)
+    return None if number is None else ApiId(number)
 
 
 _BAD_CURSOR: Final = InvalidInput(Flaw("/cursor", "cursor must be a next_cursor of this list."))

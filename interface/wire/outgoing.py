@@ -1,7 +1,11 @@
-"""What clients are told: sessions, messages, generations, and the frames that are no events."""
+"""What clients are told: sessions, messages, generations, models, and the frames that are no
+events."""
 
 from application.browse import Progress
+from application.list_models import ModelList
 from application.submit_message import Accepted
+from application.try_api import Trial
+from domain.api_config import ApiConfig
 from domain.chat_session import ChatSession
 from domain.generation import GenerationStatus
 from domain.identifiers import SessionId
@@ -77,6 +81,38 @@ def generation_json(progress: Progress) -> Json:
         "created_at": generation.created_at,
         "started_at": generation.started_at,
         "ended_at": generation.ended_at,
+    }
+
+
+def api_json(config: ApiConfig) -> Json:
+    """Of the key its hint only."""
+    return {
+        "id": config.id,
+        "name": config.name,
+        "model_name": config.model_name,
+        "base_url": config.base_url,
+        "provider": config.provider,
+        "key_hint": config.key_hint,
+        "created_at": config.created_at,
+        "updated_at": config.updated_at,
+    }
+
+
+def api_cursor(last: ApiConfig) -> str:
+    return close_cursor(last.id)
+
+
+def trial_json(trial: Trial) -> Json:
+    return {"ok": trial.ok, "latency_ms": trial.latency_ms, "detail": trial.detail}
+
+
+def models_json(listed: ModelList) -> Json:
+    return {
+        "models": [
+            {"model_name": model.name, "provider": model.provider, "source": model.source.value}
+            for model in listed.models
+        ],
+        "default": listed.default,
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from application.answer_message import AnswerMessage
+from application.choose_model import ChooseModel
 from application.claim_generation import Claimed, ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
@@ -18,7 +19,7 @@ from application.watch_sessions import WatchSessions
 from domain.generation import Generation
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
-from domain.prompt import Prompt
+from domain.prompt import ContextWindow, Prompt
 from infrastructure.memory.event_stream import MemoryEventStream
 from tests.builders import add_session, add_user
 from tests.fakes import (
@@ -30,6 +31,8 @@ from tests.fakes import (
     Script,
     ScriptedModel,
 )
+
+WINDOW = ContextWindow(messages=20, tokens=1_000, count=len)
 
 
 async def hello(_: Prompt) -> AsyncGenerator[Piece, None]:
@@ -53,18 +56,25 @@ class Chat:
     followers: Followers = field(default_factory=Followers)
     ids: CountingIds = field(default_factory=CountingIds)
     lease_seconds: float = 60
+    window: ContextWindow = WINDOW
 
     @property
     def models(self) -> FakeModels:
-        return FakeModels({"scripted": self.model, "other": self.model})
+        return FakeModels({"scripted": self.model, "other": self.model}, behind=self.model)
+
+    @property
+    def choose_model(self) -> ChooseModel:
+        return ChooseModel(self.models)
 
     @property
     def submit(self) -> SubmitMessage:
-        return SubmitMessage(self.database, self.queue, self.models, self.personas, self.ids)
+        return SubmitMessage(self.database, self.queue, self.choose_model, self.personas, self.ids)
 
     @property
     def claim(self) -> ClaimGeneration:
-        return ClaimGeneration(self.database, self.personas, self.lease_seconds, 20)
+        return ClaimGeneration(
+            self.database, self.choose_model, self.personas, self.window, self.lease_seconds
+        )
 
     @property
     def end(self) -> EndGeneration:
@@ -72,7 +82,7 @@ class Chat:
 
     @property
     def answer(self) -> AnswerMessage:
-        return AnswerMessage(self.database, self.stream, self.models, self.claims, self.end)
+        return AnswerMessage(self.database, self.stream, self.claims, self.end)
 
     @property
     def renew(self) -> RenewClaims:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from application.ports import EventStream, OpenUnitOfWork, RequestQueue
+from infrastructure.key_ring import KeyRing
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.sql.migrate import migrate
@@ -26,7 +27,7 @@ def database(request: pytest.FixtureRequest) -> OpenUnitOfWork:
     """Every database passes the same suite; a new one is a line here."""
     if request.param == "fake":
         return FakeDatabase()
-    return OpenSqlUnitOfWork(request.getfixturevalue("sqlite"))
+    return OpenSqlUnitOfWork(request.getfixturevalue("sqlite"), KeyRing([bytes(32)]))
 
 
 @pytest.fixture(params=["memory"])

@@ -1,6 +1,7 @@
 """Real processes, real sockets."""
 
 import asyncio
+import base64
 import os
 import re
 import signal
@@ -18,6 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
 """Seconds after which a test gives up; nothing in the suite asserts a shorter time."""
+ENCRYPTION_KEY: Final = base64.b64encode(bytes(32)).decode()
+"""What only `dev` makes for itself."""
 
 Json = dict[str, Any]
 
@@ -47,6 +50,7 @@ class Process:
                 "PATH": os.environ["PATH"],
                 "PORT": "0",
                 "PERSONAS_FILE": str(ROOT / "style.yaml"),
+                **({} if self.command == "dev" else {"ENCRYPTION_KEYS": ENCRYPTION_KEY}),
                 **self.environment,
             },
             stderr=asyncio.subprocess.PIPE,

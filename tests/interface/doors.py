@@ -7,22 +7,34 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp
 
 from application.answer_message import AnswerMessage
+from application.api_configs import (
+    AddApi,
+    ChangeApi,
+    DeleteApi,
+    ListApis,
+    ReadFirstApi,
+    ReadNamedApi,
+)
 from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
+from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.enter import EnterOpenly
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
+from application.list_models import ListModels
 from application.open_session import OpenSession
 from application.ports import EventWriter, Finish, Piece, Subscription, TextPiece
 from application.submit_message import Submission, SubmitMessage
+from application.try_api import TryApi
 from application.watch_sessions import WatchSessions
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
-from domain.prompt import Prompt
+from domain.prompt import ContextWindow, Prompt
 from domain.user import LOCAL_USERNAME
 from infrastructure.memory.event_stream import MemoryEventStream
+from interface.api_configs import ApiConfigRoutes
 from interface.app import build_app
 from interface.asker import OpenDoor
 from interface.generations import GenerationRoutes
@@ -82,13 +94,14 @@ class Doors:
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
 
     def __post_init__(self) -> None:
-        database, stream = self.database, self.stream
-        models, ids = FakeModels({"scripted": self.model, "other": self.model}), CountingIds()
+        database, stream, ids = self.database, self.stream, CountingIds()
+        self.models = FakeModels({"scripted": self.model, "other": self.model}, behind=self.model)
+        choose_model = ChooseModel(self.models)
         who = OpenDoor(EnterOpenly(database))
         follow_session = FollowSession(database, stream, self.followers)
         follow_generation = FollowGeneration(database, stream, self.followers)
-        open_session = OpenSession(database, models, self.personas, ids)
-        self.submit = SubmitMessage(database, self.queue, models, self.personas, ids)
+        open_session = OpenSession(database, choose_model, self.personas, ids)
+        self.submit = SubmitMessage(database, self.queue, choose_model, self.personas, ids)
         self.health = HealthRoutes(database)
         sessions = SessionRoutes(
             who,
@@ -98,10 +111,22 @@ class Doors:
             ReadMessages(database),
             self.submit,
         )
+        apis = ApiConfigRoutes(
+            who,
+            AddApi(database, self.models),
+            ListApis(database),
+            ReadFirstApi(database),
+            ReadNamedApi(database),
+            ChangeApi(database, self.models),
+            DeleteApi(database),
+            TryApi(database, self.models),
+            ListModels(database, choose_model),
+        )
         self.app: ASGIApp = build_app(
             [
                 *self.health.routes(),
                 *sessions.routes(),
+                *apis.routes(),
                 *sse_routes(who, follow_session, follow_generation, self.heartbeats),
                 *GenerationRoutes(who, ReadGeneration(database, stream)).routes(),
                 *WebSocketDoor(who, open_session, follow_session, self.submit).routes(),
@@ -109,8 +134,9 @@ class Doors:
         )
         self.watch = WatchSessions(database, self.followers)
         end = EndGeneration(database, stream, self.queue)
-        self._claim = ClaimGeneration(database, self.personas, 60, 20)
-        self._answer = AnswerMessage(database, stream, models, Claims(), end)
+        window = ContextWindow(messages=20, tokens=1_000, count=len)
+        self._claim = ClaimGeneration(database, choose_model, self.personas, window, 60)
+        self._answer = AnswerMessage(database, stream, Claims(), end)
 
     async def local(self) -> UserId:
         """Who everybody is here."""
