@@ -74,6 +74,7 @@ class FakeDatabase:
         self.state = State()
         self.away = 0
         self.reads = 0
+        self.open = 0
         self._writing = asyncio.Lock()
 
     @asynccontextmanager
@@ -81,12 +82,16 @@ class FakeDatabase:
         if self.away:
             self.away -= 1
             raise DatabaseUnavailable("away")
-        if read_only:
-            self.reads += 1
-            yield FakeUnitOfWork(self, copy.deepcopy(self.state))
-            return
-        async with self._writing:
-            yield FakeUnitOfWork(self, copy.deepcopy(self.state))
+        self.open += 1
+        try:
+            if read_only:
+                self.reads += 1
+                yield FakeUnitOfWork(self, copy.deepcopy(self.state))
+                return
+            async with self._writing:
+                yield FakeUnitOfWork(self, copy.deepcopy(self.state))
+        finally:
+            self.open -= 1
 
 
 class FakeUnitOfWork:
@@ -519,6 +524,18 @@ class FakeQueue:
 
 
 Script = Callable[[Prompt], AsyncGenerator[Piece, None]]
+
+
+def says(*pieces: Piece, then: Exception | None = None) -> Script:
+    """A script that gives these pieces, and then ends or fails."""
+
+    async def script(_: Prompt) -> AsyncGenerator[Piece, None]:
+        for piece in pieces:
+            yield piece
+        if then is not None:
+            raise then
+
+    return script
 
 
 @dataclass

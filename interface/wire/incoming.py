@@ -61,7 +61,6 @@ def _api_key(key: SecretStr) -> SecretStr:
 Text = Annotated[str, AfterValidator(_without_nul)]
 Name = Annotated[Text, Field(min_length=1, max_length=100)]
 ModelName = Annotated[Text, Field(min_length=1, max_length=MAX_MODEL_NAME)]
-Trimmed = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1)]
 _KEY: Final = r"[\x21-\x7e]{1,64}"
 Key = Annotated[str, Field(pattern=f"^{_KEY}$")]
 
@@ -85,8 +84,17 @@ class SendBody(Body):
     file_ids: Annotated[list[int], Field(max_length=20)] = []
 
 
-ApiName = Annotated[Trimmed, Field(max_length=100), AfterValidator(_api_name)]
-ApiModelName = Annotated[Trimmed, Field(max_length=MAX_MODEL_NAME)]
+ApiName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    AfterValidator(_without_nul),
+    AfterValidator(_api_name),
+]
+ApiModelName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_MODEL_NAME),
+    AfterValidator(_without_nul),
+]
 BaseUrl = Annotated[str, AfterValidator(clean_base_url)]
 Provider = Annotated[Text, Field(max_length=50)]
 ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
