@@ -1,16 +1,22 @@
 """A start that can't go on says why in one line, names the variable, and ends."""
 
 import os
+import re
+import shlex
 import socket
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import pytest
+from pydantic import SecretStr
 
-from tests.end_to_end.processes import PATIENCE, ROOT, process
+from tests.end_to_end.processes import ENCRYPTION_KEY, PATIENCE, ROOT, process
+
+KEY_FILE: Final = Path("data/encryption.key")
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[str]]:
@@ -43,6 +49,9 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("DATABASE_URL", "mysql://localhost/chat"),
         ("DATABASE_URL", "postgres://ada:secret@localhost/chat"),
         ("REDIS_URL", "redis://:secret@localhost"),
+        ("ENCRYPTION_KEYS", "secret"),
+        ("ENCRYPTION_KEYS", f"{ENCRYPTION_KEY},secret"),
+        ("ENCRYPTION_KEYS", "clésecret"),
     ],
 )
 def test_a_bad_variable_is_named(tmp_path: Path, variable: str, value: str) -> None:
@@ -120,6 +129,61 @@ def test_without_its_tables_only_dev_and_migrate_start(tmp_path: Path, command: 
     assert (code, len(said)) == (2, 1)
     assert "python main.py migrate" in said[0]
     assert start(tmp_path, "migrate")[0] == 0
+
+
+def made_by(line: str) -> str:
+    """What comes of a line that a person was told to type."""
+    program, *arguments = shlex.split(line)
+    assert program == "python"
+    return subprocess.check_output([sys.executable, *arguments], text=True).strip()
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+async def test_without_a_key_only_dev_and_migrate_start(tmp_path: Path, command: str) -> None:
+    assert start(tmp_path, "migrate")[0] == 0
+    code, said = start(tmp_path, command)
+    assert (code, len(said)) == (2, 1)
+    assert said[0].startswith("llm-chat: ENCRYPTION_KEYS ")
+    assert not (tmp_path / KEY_FILE).exists()
+    told = re.search(r"`(python -c .*)`", said[0])
+    assert told is not None
+    async with process(tmp_path, command, ENCRYPTION_KEYS=made_by(told[1])):
+        pass
+
+
+async def test_dev_makes_a_key_once_and_the_other_commands_find_it(tmp_path: Path) -> None:
+    path = tmp_path / KEY_FILE
+    async with process(tmp_path):
+        made = path.read_bytes()
+        assert path.stat().st_mode & 0o777 == 0o600
+    for command in ("dev", "serve", "work"):
+        async with process(tmp_path, command, ENCRYPTION_KEYS="") as started:
+            assert made.decode().strip() not in started.log
+    assert path.read_bytes() == made
+
+
+async def test_dev_makes_no_key_where_one_is_given(tmp_path: Path) -> None:
+    async with process(tmp_path, ENCRYPTION_KEYS=ENCRYPTION_KEY):
+        assert not (tmp_path / KEY_FILE).exists()
+
+
+@pytest.mark.parametrize("command", ["dev", "serve", "work"])
+def test_a_broken_key_file_is_a_clear_error_and_stays_as_it_is(
+    tmp_path: Path, command: str
+) -> None:
+    assert start(tmp_path, "migrate")[0] == 0
+    (tmp_path / KEY_FILE).write_text("half a secr")
+    code, said = start(tmp_path, command)
+    assert (code, len(said)) == (2, 1)
+    assert said[0].startswith(f"llm-chat: {KEY_FILE}: ")
+    assert "secr" not in said[0]
+    assert (tmp_path / KEY_FILE).read_text() == "half a secr"
+
+
+def test_settings_do_not_show_their_keys() -> None:
+    from settings import Settings
+
+    assert ENCRYPTION_KEY not in repr(Settings(encryption_keys=SecretStr(ENCRYPTION_KEY)))
 
 
 async def test_settings_come_from_a_file_too_and_the_command_line_goes_before_them(

@@ -1,6 +1,9 @@
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import application
 import domain
@@ -8,6 +11,8 @@ import interface
 from domain.errors import ChatError, Flaw, InvalidInput
 from interface.problems import STATUS, problem, problem_of
 from tests.interface.clients import problem_keys
+
+ERRORS_PAGE: Final = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 def kinds_of(error: type[ChatError]) -> Iterator[type[ChatError]]:
@@ -23,6 +28,15 @@ def test_every_error_has_a_status_of_its_own() -> None:
     codes = {kind.code for kind in kinds_of(ChatError)}
     assert len(codes) > 10
     assert codes <= STATUS.keys()
+
+
+def test_every_code_is_explained_with_its_status() -> None:
+    explained: dict[str, str] = {}
+    for line in ERRORS_PAGE.read_text().splitlines():
+        if line.startswith("| `"):
+            _, codes, status, *_ = (part.strip() for part in line.split("|"))
+            explained |= dict.fromkeys(re.findall(r"`([a-z_]+)`", codes), status)
+    assert explained == {code: str(status.value) for code, status in STATUS.items()}
 
 
 def test_every_status_says_that_something_is_wrong() -> None:

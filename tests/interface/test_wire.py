@@ -22,13 +22,15 @@ from application.events import (
     StreamEvent,
 )
 from application.submit_message import Accepted
-from domain.errors import InvalidInput
+from domain.errors import ApiConfigNotFound, InvalidInput
 from domain.generation import Failure
 from domain.identifiers import MessageId
 from domain.message import Usage
 from domain.position import Position
 from interface.wire.events import sse_event, websocket_event
 from interface.wire.incoming import (
+    ChangeApiBody,
+    CreateApiBody,
     CreateSessionBody,
     FollowFrame,
     Frame,
@@ -37,21 +39,27 @@ from interface.wire.incoming import (
     SendBody,
     SendFrame,
     UnfollowFrame,
+    parse_api_cursor,
+    parse_api_id,
+    parse_api_name,
     parse_body,
     parse_frame,
     parse_key,
     parse_limit,
     parse_message_cursor,
+    parse_model_name,
     parse_session_cursor,
 )
 from interface.wire.outgoing import (
     accepted_frame,
+    api_cursor,
+    api_json,
     error_frame,
     gone_json,
     opened_frame,
     session_cursor,
 )
-from tests.builders import GENERATION, NOON, SESSION, a_session
+from tests.builders import API_KEY, GENERATION, NOON, SESSION, a_session, an_api
 from tests.interface.clients import problem_keys
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
@@ -338,6 +346,8 @@ def test_a_sent_message_is_read_as_it_was_written(text: str, key: str | None) ->
 def test_any_body_is_read_or_is_refused(body: bytes) -> None:
     assert pointers(lambda: parse_body(SendBody, body)) != []
     assert pointers(lambda: parse_body(CreateSessionBody, body)) != []
+    assert pointers(lambda: parse_body(CreateApiBody, body)) != []
+    assert pointers(lambda: parse_body(ChangeApiBody, body)) != []
 
 
 @given(st.text() | st.integers().map(str))
@@ -367,16 +377,22 @@ def _encoded(value: object) -> str:
 def test_any_cursor_is_read_or_is_refused(text: str) -> None:
     assert pointers(lambda: parse_session_cursor(text)) in (None, ["/cursor"])
     assert pointers(lambda: parse_message_cursor(text)) in (None, ["/cursor"])
+    assert pointers(lambda: parse_api_cursor(text)) in (None, ["/cursor"])
 
 
 def test_no_cursor_is_the_beginning() -> None:
     assert parse_session_cursor(None) is None
     assert parse_message_cursor(None) is None
+    assert parse_api_cursor(None) is None
 
 
 def test_a_cursor_of_sessions_is_read_as_it_was_written() -> None:
     after = parse_session_cursor(session_cursor(a_session()))
     assert after == (NOON, SESSION)
+
+
+def test_a_cursor_of_configurations_is_read_as_it_was_written() -> None:
+    assert parse_api_cursor(api_cursor(an_api())) == an_api().id
 
 
 def test_a_cursor_can_stand_in_an_address_as_it_is() -> None:
@@ -393,3 +409,77 @@ def test_a_frame_with_very_many_fields_is_refused_in_one_sentence() -> None:
 def test_a_frame_with_a_very_long_number_is_a_bad_frame_and_no_message() -> None:
     with pytest.raises(InvalidInput):
         parse_frame('{"type": "ping", "n": ' + "9" * 5_000 + "}")
+
+
+# Model configurations
+
+
+def test_a_configuration_shows_all_but_its_key() -> None:
+    shown = api_json(an_api())
+    assert shown == {
+        "id": 7,
+        "name": "mine",
+        "model_name": "gpt-9",
+        "base_url": "https://api.example.com/v1",
+        "provider": "openai",
+        "key_hint": "9f3A",
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+
+
+@pytest.mark.parametrize("kind", [CreateApiBody, ChangeApiBody])
+def test_a_body_does_not_show_its_key(kind: type[CreateApiBody] | type[ChangeApiBody]) -> None:
+    said = {"name": "a", "model_name": "b", "base_url": "http://c", "api_key": API_KEY}
+    body = parse_body(kind, json.dumps(said).encode())
+    assert body.api_key is not None
+    assert body.api_key.get_secret_value() == API_KEY
+    assert API_KEY not in repr(body)
+    assert API_KEY not in str(body)
+    assert API_KEY not in body.model_dump_json()
+
+
+@given(st.dictionaries(st.sampled_from(["name", "base_url", "api_key", "provider"]), JSON))
+def test_no_refusal_of_a_configuration_repeats_what_was_sent(fields: dict[str, Any]) -> None:
+    marked = json.dumps({name: [value, API_KEY] for name, value in fields.items()})
+    with pytest.raises(InvalidInput) as refused:
+        parse_body(CreateApiBody, marked.encode())
+    assert API_KEY not in f"{refused.value} {refused.value.flaws}"
+    assert refused.value.__cause__ is None
+
+
+@given(st.text() | st.integers().map(str))
+def test_any_id_of_a_configuration_is_one_that_the_database_can_hold_or_is_not_found(
+    text: str,
+) -> None:
+    try:
+        found = parse_api_id(text)
+    except ApiConfigNotFound:
+        return
+    assert 0 < found < 2**63
+    assert str(found) == text
+
+
+@pytest.mark.parametrize(("text", "ok"), [("1", True), (str(2**63 - 1), True), (str(2**63), False)])
+def test_an_id_is_at_most_what_the_database_can_hold(text: str, ok: bool) -> None:
+    try:
+        assert parse_api_id(text) == int(text)
+    except ApiConfigNotFound:
+        assert not ok
+    else:
+        assert ok
+
+
+@given(st.text())
+def test_any_name_of_a_configuration_can_be_looked_for_or_is_not_found(text: str) -> None:
+    try:
+        assert parse_api_name(text) == text
+    except ApiConfigNotFound:
+        assert not text or "\x00" in text
+
+
+@given(st.text())
+def test_any_model_to_filter_by_is_read_or_refused(text: str) -> None:
+    fine = 0 < len(text) <= 200 and "\x00" not in text
+    assert pointers(lambda: parse_model_name(text)) == (None if fine else ["/model_name"])
+    assert parse_model_name(None) is None
