@@ -1,5 +1,6 @@
 """What only the stored bytes can show."""
 
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from domain.api_config import ApiChanges
-from domain.errors import KeyUnreadable
+from domain.errors import KeyUnreadable, NameTaken
 from domain.secret import Secret
 from infrastructure.key_ring import KeyRing
 from infrastructure.sql.migrate import migrate
@@ -48,6 +49,28 @@ async def test_no_byte_on_the_disk_tells_a_key(sqlite: SqliteDatabase, tmp_path:
         for key in (API_KEY, NEW_KEY):
             assert key.encode() not in content
             assert key[3:12].encode() not in content
+
+
+async def test_no_statement_in_the_log_tells_a_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Before the engine is made: it looks only then.
+    caplog.set_level(logging.DEBUG, "sqlalchemy.engine")
+    database = SqliteDatabase(tmp_path / "chat.db")
+    await database.open()
+    await migrate(database)
+    works = OpenSqlUnitOfWork(database, KEYS)
+    user = await add_user(works)
+    made = await add_api(works, a_new_api(user))
+    async with works() as work:
+        await work.api_configs.change(user, made.id, ApiChanges(api_key=Secret(NEW_KEY)))
+        with pytest.raises(NameTaken):
+            await work.api_configs.add(a_new_api(user))
+    await database.close()
+    assert "INSERT INTO user_apis" in caplog.text
+    assert made.base_url in caplog.text
+    for key in (API_KEY, NEW_KEY):
+        assert key[:-4] not in caplog.text
 
 
 async def test_what_is_stored_is_sealed_for_its_row(sqlite: SqliteDatabase) -> None:

@@ -49,6 +49,19 @@ async def test_the_migrations_make_the_tables_of_the_code(database: SqliteDataba
         assert await connection.run_sync(differences) == []
 
 
+async def test_where_ids_must_not_come_back_the_migrations_say_so_too(
+    database: SqliteDatabase,
+) -> None:
+    """The comparison above is blind to this."""
+    await migrate(database)
+    made = await run(
+        database, "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%' ORDER BY name"
+    )
+    tables = sorted(metadata.tables.values(), key=lambda table: table.name)
+    wanted = [(table.name,) for table in tables if table.dialect_options["sqlite"]["autoincrement"]]
+    assert made == wanted == [("user_apis",)]
+
+
 async def test_migrating_twice_and_from_two_processes_at_once_is_harmless(
     database: SqliteDatabase, tmp_path: Path
 ) -> None:
