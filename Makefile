@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test unit check format lock clean
+.PHONY: run test unit check bench format lock clean
 
 run: .venv/installed
 	$(BIN)/python main.py dev
@@ -19,6 +19,10 @@ check: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Prints the figures and writes them to docs/benchmarks.md; a minute or two.
+bench: .venv/installed-test
+	$(BIN)/python -m bench
 
 format: .venv/installed-test
 	$(BIN)/ruff format .

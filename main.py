@@ -5,7 +5,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -40,18 +40,24 @@ from application.submit_message import SubmitMessage
 from application.sweep_generations import SweepGenerations
 from application.try_api import TryApi
 from application.watch_sessions import WatchSessions
+from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
+from domain.secret import Secret
 from infrastructure.key_file import make_key_file, read_key_file
 from infrastructure.key_ring import BadEncryptionKeys, KeyRing, parse_keys
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
-from infrastructure.models.registry import server_models
+from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, simulated_models
+from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile, read_personas
 from infrastructure.random_ids import RandomIds
 from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
+from infrastructure.upstreams.connections import Connections
+from infrastructure.upstreams.limits import Limits
+from infrastructure.upstreams.model_server import ModelServer
 from interface.api_configs import ApiConfigRoutes
 from interface.app import build_app
 from interface.asker import OpenDoor
@@ -65,15 +71,25 @@ from interface.sse import sse_routes
 from interface.websocket import WebSocketDoor
 from interface.websocket_protocol import as_one_line
 from interface.worker import Worker
-from settings import BadSettings, Settings, read_settings
+from settings import DEFAULT_OPENAI_BASE_URL, BadSettings, Settings, read_settings
 
 log = logging.getLogger("llm_chat")
 
+QUIET: Final = (
+    "aiohttp",
+    "alembic",
+    "asyncio",
+    "httpx2",
+    "openai",
+    "stamina",
+    "uvicorn",
+    "uvicorn.error",
+    "websockets",
+)
 KEY_FILE: Final = Path("data/encryption.key")
 MAKE_A_KEY: Final = (
     '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
 )
-CONTEXT_TOKENS: Final = 16_000
 
 
 class NotReady(Exception):
@@ -135,18 +151,46 @@ async def open_adapters(settings: Settings, *, embedded: bool) -> AsyncIterator[
         closing.callback(stream.close)
         database = await closing.enter_async_context(open_database(settings, migrates=embedded))
         key_ring = open_key_ring(settings, makes=embedded)
+        limits = Limits(
+            settings.upstream_connect_seconds,
+            settings.upstream_first_event_seconds,
+            settings.upstream_gap_seconds,
+            settings.upstream_total_seconds,
+        )
+        connections = Connections(limits.connect, settings.upstream_allowed_hosts)
+        closing.push_async_callback(connections.close)
+        spoken = dialects(connections, limits)
+        models = Models(
+            own_models(settings, spoken),
+            spoken,
+            key_ring.open,
+            settings.users_may_reach_private_hosts,
+        )
+        if settings.openai_model:
+            await connections.open()  # not in the time of the first answer
         yield Adapters(
             database,
             OpenSqlUnitOfWork(database, key_ring),
             MemoryRequestQueue(),
             stream,
-            server_models(settings.simulated_delay, settings.simulated_chunks),
+            models,
             personas,
         )
 
 
-def roughly_count_tokens(text: str) -> int:
-    return len(text) // 4 + 1
+def own_models(settings: Settings, dialects: Mapping[str, Dialect]) -> Sequence[OwnModel]:
+    """The server's default model is the first one."""
+    key = settings.openai_api_key.get_secret_value()
+    simulated = simulated_models(settings.simulated_delay, settings.simulated_chunks)
+    if not settings.openai_model:
+        if key or settings.openai_base_url:
+            log.warning("OPENAI_MODEL is empty, so no model is asked there: answers are simulated")
+        return simulated
+    base_url = clean_base_url(settings.openai_base_url or DEFAULT_OPENAI_BASE_URL)
+    server = ModelServer(base_url, Secret(key) if key else None, trusted=True)
+    provider = "openai" if settings.openai_stream else "openai-unstreamed"
+    model = dialects[provider](server, settings.openai_model)
+    return (OwnModel(settings.openai_model, provider, model), *simulated)
 
 
 def build_worker(settings: Settings, adapters: Adapters) -> Worker:
@@ -154,7 +198,7 @@ def build_worker(settings: Settings, adapters: Adapters) -> Worker:
     claims = Claims()
     end = EndGeneration(open_unit_of_work, stream, queue)
     lease = settings.lease_seconds
-    window = ContextWindow(settings.context_messages, CONTEXT_TOKENS, roughly_count_tokens)
+    window = ContextWindow(settings.context_messages, settings.context_tokens, estimate_tokens)
     choose_model = ChooseModel(adapters.models)
     return Worker(
         queue,
@@ -347,8 +391,8 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    # Their lines at lower levels hold query strings, or say nothing to an operator.
-    for name in ("uvicorn", "uvicorn.error", "websockets", "alembic", "asyncio"):
+    # Their lines at lower levels hold query strings or prompts, or say nothing to an operator.
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(as_one_line)
 

@@ -1,5 +1,6 @@
 """What the environment says. Read once; nothing else looks into the environment."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -7,6 +8,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.base_url import clean_base_url
+
+DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+
+_KEY: Final = re.compile(r"[!-~]*", re.ASCII)
 _SQLITE: Final = ("sqlite:///", "sqlite+aiosqlite:///")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -21,6 +27,13 @@ class AuthMode(StrEnum):
     REQUIRED = "required"
 
 
+class PrivateHosts(StrEnum):
+    """Whether users' model configurations may reach hosts that are not in the public internet."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_file=".env", env_ignore_empty=True
@@ -32,9 +45,20 @@ class Settings(BaseSettings):
     redis_url: str = ""
     auth_mode: AuthMode | None = None
     encryption_keys: SecretStr = SecretStr("")
+    openai_api_key: SecretStr = SecretStr("")
+    openai_base_url: str = ""
+    openai_model: Annotated[str, Field(max_length=200)] = ""
+    openai_stream: bool = True
+    upstream_private: PrivateHosts | None = None
+    upstream_allowlist: str = ""
+    upstream_connect_seconds: Seconds = 5.0
+    upstream_first_event_seconds: Seconds = 60.0
+    upstream_gap_seconds: Seconds = 30.0
+    upstream_total_seconds: Seconds = 600.0
     personas_file: Path = Path("style.yaml")
     worker_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
     context_messages: Annotated[int, Field(ge=1, le=1_000)] = 20
+    context_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 16_000
     lease_seconds: Seconds = 6.0
     sweep_seconds: Seconds = 2.0
     watchdog_seconds: Seconds = 5.0
@@ -49,6 +73,18 @@ class Settings(BaseSettings):
             if self.database_url.startswith(prefix):
                 return Path(self.database_url.removeprefix(prefix))
         raise BadSettings("DATABASE_URL: this version keeps its data in sqlite:///<file> only")
+
+    @property
+    def users_may_reach_private_hosts(self) -> bool:
+        """By default where the user is the operator: in open mode."""
+        if self.upstream_private is not None:
+            return self.upstream_private is PrivateHosts.ALLOWED
+        return self.auth_mode is not AuthMode.REQUIRED
+
+    @property
+    def upstream_allowed_hosts(self) -> frozenset[str]:
+        hosts = (host.strip().lower() for host in self.upstream_allowlist.split(","))
+        return frozenset(host for host in hosts if host)
 
 
 def read_settings(**overrides: object) -> Settings:
@@ -74,11 +110,24 @@ def _check(settings: Settings) -> None:
         )
     if settings.auth_mode is AuthMode.REQUIRED:
         raise BadSettings("AUTH_MODE: this version has no accounts yet; only `open` works")
+    _check_own_model(settings)
     if settings.auth_mode is None and not _is_loopback(settings.host):
         raise BadSettings(
             f"AUTH_MODE: anybody who reaches {settings.host} could use this server; "
             "say AUTH_MODE=open if that is meant"
         )
+
+
+def _check_own_model(settings: Settings) -> None:
+    key, base_url = settings.openai_api_key.get_secret_value(), settings.openai_base_url
+    if settings.openai_model and not (key or base_url):
+        raise BadSettings("OPENAI_MODEL: needs OPENAI_API_KEY, OPENAI_BASE_URL or both beside it")
+    if not _KEY.fullmatch(key):
+        raise BadSettings("OPENAI_API_KEY: must be visible ASCII characters")
+    try:
+        clean_base_url(base_url or DEFAULT_OPENAI_BASE_URL)
+    except ValueError as error:
+        raise BadSettings(f"OPENAI_BASE_URL: {error}") from None
 
 
 def _is_loopback(host: str) -> bool:

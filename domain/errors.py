@@ -144,9 +144,13 @@ class ModelKeyRefused(ModelFailed):
 
 
 class ModelRateLimited(ModelFailed):
-    """The model's server takes no more requests for now."""
+    """The model's server takes no more requests for now; it may have said for how many seconds."""
 
     code = "upstream_rate_limited"
+
+    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class ModelRequestRefused(ModelFailed):

@@ -206,4 +206,5 @@ def test_every_setting_is_in_the_example(tmp_path: Path) -> None:
     values = dict(line.split("=", 1) for line in example if line and not line.startswith("#"))
     for name, field in Settings.model_fields.items():
         if values.get(name.upper()):
-            assert values[name.upper()] == str(field.default).removesuffix(".0")
+            default = str(field.default).removesuffix(".0")
+            assert values[name.upper()].lower() == default.lower()

@@ -1,0 +1,205 @@
+"""Asking a server in OpenAI's dialect: the `openai` client over aiohttp.
+
+It takes a second to import, so nothing imports it before a model is called. The transport is our
+own and short, for three reasons: the client's usual one costs most of the time of a piece
+(docs/benchmarks.md), every connection must pass the guard of `addresses.py`, and nothing of this
+process's environment or of other calls (proxies, cookies, extra headers, redirects) may touch a
+call that carries a user's key.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, cast
+
+import httpx2
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    InvalidURL,
+    TCPConnector,
+)
+from openai import APIStatusError, AsyncOpenAI, Omit, omit
+from openai.types.chat import ChatCompletionMessageParam
+from yarl import URL
+
+from domain.errors import (
+    ModelAddressRefused,
+    ModelFailed,
+    ModelMalformed,
+    ModelTimedOut,
+    ModelTruncated,
+    ModelUnreachable,
+)
+from infrastructure.upstreams.addresses import AddressRefused, public_socket
+from infrastructure.upstreams.model_server import ModelServer
+from infrastructure.upstreams.refusals import refusal
+
+_SENT: Final = frozenset({"accept", "authorization", "content-type"})
+_OURS: Final = {"User-Agent": "llm-chat", "Accept-Encoding": "identity"}
+_IDLE_SECONDS: Final = 30.0
+_MOST_OF_AN_ERROR: Final = 64 * 1024
+_REPLY: Final = "llm_chat.reply"
+
+
+class AiohttpReply:
+    """A server's answer with a good status, as it comes over its connection."""
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: ClientResponse) -> None:
+        self._response = response
+
+    @property
+    def content_type(self) -> str:
+        return self._response.content_type
+
+    async def read(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except (ClientError, OSError):
+            raise ModelTruncated("The connection to the model's server broke.") from None
+
+    def give_up(self, failure: ModelFailed) -> None:
+        self._response.content.set_exception(failure)
+
+    def close(self) -> None:
+        # The pool has it back already if it was read to its end.
+        self._response.close()
+
+
+class OpenAIClient:
+    """All connections to models' servers: those that the operator named, and those of users."""
+
+    def __init__(self, connect_seconds: float, allowed_hosts: frozenset[str]) -> None:
+        """`allowed_hosts`: `host` or `host:port`, which users may reach wherever they are."""
+        anywhere, outside = _session(guarded=False), _session(guarded=True)
+        self._sessions = (anywhere, outside)
+        timeout = ClientTimeout(total=None, connect=connect_seconds)
+        trusted = _Transport(timeout, anywhere)
+        guarded = _Transport(timeout, anywhere, outside, allowed_hosts)
+        self._trusted = httpx2.AsyncClient(transport=trusted, trust_env=False)
+        self._guarded = httpx2.AsyncClient(transport=guarded, trust_env=False)
+
+    async def close(self) -> None:
+        for session in self._sessions:
+            await session.close()
+
+    async def ask(
+        self,
+        server: ModelServer,
+        model_name: str,
+        messages: Sequence[dict[str, str]],
+        *,
+        streams: bool,
+        counts: bool,
+    ) -> AiohttpReply:
+        client = AsyncOpenAI(
+            api_key="in the headers below",
+            base_url=server.base_url,
+            http_client=self._trusted if server.trusted else self._guarded,
+            max_retries=0,
+        )
+        key = f"Bearer {server.key.reveal()}" if server.key else Omit()
+        completions = client.chat.completions.with_streaming_response
+        try:
+            answer = await completions.create(
+                model=model_name,
+                messages=cast("list[ChatCompletionMessageParam]", messages),
+                stream=streams,
+                stream_options={"include_usage": True} if streams and counts else omit,
+                extra_headers={"Authorization": key},
+            ).__aenter__()
+        except APIStatusError as error:
+            # Not as its cause: that holds the whole request, and in it the key.
+            raise refusal(
+                error.status_code, error.response.content, error.response.headers.get("retry-after")
+            ) from None
+        reply = answer.http_response.extensions[_REPLY]
+        assert isinstance(reply, AiohttpReply)
+        return reply
+
+
+def _session(*, guarded: bool) -> ClientSession:
+    # As many connections as answers: their number is limited where requests are taken.
+    connector = TCPConnector(
+        limit=0,
+        keepalive_timeout=_IDLE_SECONDS,
+        socket_factory=public_socket if guarded else None,
+    )
+    return ClientSession(
+        connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False, headers=_OURS
+    )
+
+
+class _Transport(httpx2.AsyncBaseTransport):
+    """Sends a request over the pool that fits its address."""
+
+    def __init__(
+        self,
+        timeout: ClientTimeout,
+        anywhere: ClientSession,
+        outside: ClientSession | None = None,
+        allowed_hosts: frozenset[str] = frozenset(),
+    ) -> None:
+        self._timeout = timeout
+        self._anywhere = anywhere
+        self._outside = outside or anywhere
+        self._allowed_hosts = allowed_hosts
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = URL(str(request.url), encoded=True)
+        named = {str(url.host), f"{url.host}:{url.port}"}
+        session = self._anywhere if named & self._allowed_hosts else self._outside
+        headers = {name: value for name, value in request.headers.items() if name in _SENT}
+        try:
+            response = await session.request(
+                request.method,
+                url,
+                data=request.content,
+                headers=headers,
+                allow_redirects=False,
+                timeout=self._timeout,
+            )
+        except (ClientError, TimeoutError, OSError) as error:
+            raise _unanswered(error) from None
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            response.close()
+            raise ModelMalformed("The model's server packs its answer, which it was not asked for.")
+        return httpx2.Response(
+            response.status,
+            headers=response.raw_headers,
+            stream=_ErrorBody(response),
+            extensions={_REPLY: AiohttpReply(response)},
+        )
+
+
+def _unanswered(error: Exception) -> ModelFailed:
+    """There is no reply: why."""
+    if isinstance(error, TimeoutError):
+        return ModelTimedOut("No connection to the model's server could be made in time.")
+    inside = isinstance(error, ClientConnectorError) and isinstance(error.os_error, AddressRefused)
+    if inside or isinstance(error, InvalidURL):  # such as one way too many to write 127.0.0.1
+        return ModelAddressRefused("The model's server is at an address that may not be reached.")
+    if isinstance(error, ClientConnectionError):
+        return ModelUnreachable("The model's server can't be reached.")
+    return ModelMalformed("What the model's server sent is no HTTP.")
+
+
+class _ErrorBody(httpx2.AsyncByteStream):
+    """What the client itself reads: the begin of an error's body."""
+
+    def __init__(self, response: ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            yield await self._response.content.read(_MOST_OF_AN_ERROR)
+        except (ClientError, OSError):
+            raise ModelTruncated("The connection to the model's server broke.") from None
+
+    async def aclose(self) -> None:
+        self._response.close()
