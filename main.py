@@ -7,39 +7,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-from starlette.types import ASGIApp
 
-from application.answer_message import AnswerMessage
-from application.api_configs import (
-    AddApi,
-    ChangeApi,
-    DeleteApi,
-    ListApis,
-    ReadFirstApi,
-    ReadNamedApi,
-)
-from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
-from application.choose_model import ChooseModel
-from application.claim_generation import ClaimGeneration
-from application.claims import Claims
-from application.end_generation import EndGeneration
-from application.enter import EnterOpenly
-from application.follow_session import FollowGeneration, FollowSession
-from application.following import Followers
-from application.list_models import ListModels
-from application.open_session import OpenSession
-from application.ports import ChatModels, EventStream, OpenUnitOfWork, Personas, RequestQueue
-from application.renew_claims import RenewClaims
-from application.submit_message import SubmitMessage
-from application.sweep_generations import SweepGenerations
-from application.try_api import TryApi
-from application.watch_sessions import WatchSessions
 from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
@@ -58,20 +31,12 @@ from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from infrastructure.upstreams.connections import Connections
 from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
-from interface.api_configs import ApiConfigRoutes
-from interface.app import build_app
-from interface.asker import OpenDoor
-from interface.generations import GenerationRoutes
-from interface.health import HealthRoutes
-from interface.heartbeats import Heartbeats
 from interface.repeat import repeat
 from interface.server import Server, listen
-from interface.sessions import SessionRoutes
-from interface.sse import sse_routes
-from interface.websocket import WebSocketDoor
 from interface.websocket_protocol import as_one_line
 from interface.worker import Worker
 from settings import DEFAULT_OPENAI_BASE_URL, BadSettings, Settings, read_settings
+from wiring import Ports, build_web, build_worker
 
 log = logging.getLogger("llm_chat")
 
@@ -94,18 +59,6 @@ MAKE_A_KEY: Final = (
 
 class NotReady(Exception):
     """The start can't go on; the sentence says what is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    """What keeps the promises of `application/ports.py` here."""
-
-    database: SqliteDatabase
-    open_unit_of_work: OpenUnitOfWork
-    queue: RequestQueue
-    stream: EventStream
-    models: ChatModels
-    personas: Personas
 
 
 @asynccontextmanager
@@ -142,7 +95,7 @@ def open_key_ring(settings: Settings, *, makes: bool) -> KeyRing:
 
 
 @asynccontextmanager
-async def open_adapters(settings: Settings, *, embedded: bool) -> AsyncIterator[Adapters]:
+async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Ports]:
     """If `embedded`, whatever is missing is made. Raises NotReady, DatabaseUnavailable, and for
     what is there but of no use BadPersonasFile, BadEncryptionKeys, CannotMigrate."""
     personas = read_personas(settings.personas_file)
@@ -168,14 +121,25 @@ async def open_adapters(settings: Settings, *, embedded: bool) -> AsyncIterator[
         )
         if settings.openai_model:
             await connections.open()  # not in the time of the first answer
-        yield Adapters(
-            database,
+        yield Ports(
             OpenSqlUnitOfWork(database, key_ring),
             MemoryRequestQueue(),
             stream,
             models,
             personas,
+            RandomIds(),
         )
+
+
+def worker_of(settings: Settings, ports: Ports) -> Worker:
+    window = ContextWindow(settings.context_messages, settings.context_tokens, estimate_tokens)
+    return build_worker(
+        ports,
+        window,
+        settings.worker_concurrency,
+        settings.lease_seconds,
+        settings.sweep_seconds,
+    )
 
 
 def own_models(settings: Settings, dialects: Mapping[str, Dialect]) -> Sequence[OwnModel]:
@@ -191,81 +155,6 @@ def own_models(settings: Settings, dialects: Mapping[str, Dialect]) -> Sequence[
     provider = "openai" if settings.openai_stream else "openai-unstreamed"
     model = dialects[provider](server, settings.openai_model)
     return (OwnModel(settings.openai_model, provider, model), *simulated)
-
-
-def build_worker(settings: Settings, adapters: Adapters) -> Worker:
-    open_unit_of_work, stream, queue = adapters.open_unit_of_work, adapters.stream, adapters.queue
-    claims = Claims()
-    end = EndGeneration(open_unit_of_work, stream, queue)
-    lease = settings.lease_seconds
-    window = ContextWindow(settings.context_messages, settings.context_tokens, estimate_tokens)
-    choose_model = ChooseModel(adapters.models)
-    return Worker(
-        queue,
-        ClaimGeneration(open_unit_of_work, choose_model, adapters.personas, window, lease),
-        AnswerMessage(open_unit_of_work, stream, claims, end),
-        RenewClaims(open_unit_of_work, claims, lease),
-        SweepGenerations(open_unit_of_work, stream, end, claims, settings.sweep_seconds),
-        claims,
-        settings.worker_concurrency,
-        lease,
-        settings.sweep_seconds,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Web:
-    """The doors, and what runs beside them."""
-
-    app: ASGIApp
-    health: HealthRoutes
-    followers: Followers
-    heartbeats: Heartbeats
-    watch: WatchSessions
-
-
-def build_web(adapters: Adapters) -> Web:
-    open_unit_of_work, stream = adapters.open_unit_of_work, adapters.stream
-    models, personas, ids = adapters.models, adapters.personas, RandomIds()
-    choose_model = ChooseModel(models)
-    who = OpenDoor(EnterOpenly(open_unit_of_work))
-    followers, heartbeats = Followers(), Heartbeats()
-    follow_session = FollowSession(open_unit_of_work, stream, followers)
-    follow_generation = FollowGeneration(open_unit_of_work, stream, followers)
-    open_session = OpenSession(open_unit_of_work, choose_model, personas, ids)
-    submit = SubmitMessage(open_unit_of_work, adapters.queue, choose_model, personas, ids)
-    health = HealthRoutes(open_unit_of_work)
-    sessions = SessionRoutes(
-        who,
-        open_session,
-        ListSessions(open_unit_of_work),
-        ReadSession(open_unit_of_work),
-        ReadMessages(open_unit_of_work),
-        submit,
-    )
-    apis = ApiConfigRoutes(
-        who,
-        AddApi(open_unit_of_work, models),
-        ListApis(open_unit_of_work),
-        ReadFirstApi(open_unit_of_work),
-        ReadNamedApi(open_unit_of_work),
-        ChangeApi(open_unit_of_work, models),
-        DeleteApi(open_unit_of_work),
-        TryApi(open_unit_of_work, models),
-        ListModels(open_unit_of_work, choose_model),
-    )
-    app = build_app(
-        [
-            *health.routes(),
-            *sessions.routes(),
-            *apis.routes(),
-            *sse_routes(who, follow_session, follow_generation, heartbeats),
-            *GenerationRoutes(who, ReadGeneration(open_unit_of_work, stream)).routes(),
-            *WebSocketDoor(who, open_session, follow_session, submit).routes(),
-        ]
-    )
-    watch = WatchSessions(open_unit_of_work, followers)
-    return Web(app, health, followers, heartbeats, watch)
 
 
 @contextmanager
@@ -296,9 +185,9 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
     except OSError as error:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
-        async with open_adapters(settings, embedded=answers) as adapters:
-            web = build_web(adapters)
-            worker = build_worker(settings, adapters) if answers else None
+        async with open_ports(settings, embedded=answers) as ports:
+            web = build_web(ports)
+            worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []
 
             def begin_drain() -> None:
@@ -332,8 +221,8 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
 async def run_worker(settings: Settings) -> None:
     """A worker without doors."""
     stop = asyncio.Event()
-    async with open_adapters(settings, embedded=False) as adapters:
-        worker = build_worker(settings, adapters)
+    async with open_ports(settings, embedded=False) as ports:
+        worker = worker_of(settings, ports)
         with obeying_signals(stop.set, worker.hurry):
             worker.start()
             log.info("the worker takes requests")

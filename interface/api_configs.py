@@ -19,7 +19,7 @@ from domain.identifiers import ApiId
 from domain.secret import Secret
 from interface.asker import Asker
 from interface.bodies import read_body
-from interface.replies import json_reply
+from interface.replies import json_reply, page_reply
 from interface.wire.incoming import (
     ChangeApiBody,
     CreateApiBody,
@@ -67,13 +67,7 @@ class ApiConfigRoutes:
         after = parse_api_cursor(request.query_params.get("cursor"))
         model_name = parse_model_name(request.query_params.get("model_name"))
         found = await self.list_apis(user, limit + 1, after, model_name)
-        shown, more = found[:limit], len(found) > limit
-        return json_reply(
-            {
-                "items": [api_json(config) for config in shown],
-                "next_cursor": api_cursor(shown[-1]) if more else None,
-            }
-        )
+        return page_reply(found, limit, api_json, api_cursor)
 
     async def create(self, request: Request) -> Response:
         user = await self.who(request)

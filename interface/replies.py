@@ -1,6 +1,8 @@
 """HTTP replies: JSON, and every error as a problem."""
 
 import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +19,22 @@ log = logging.getLogger(__name__)
 
 def json_reply(content: object, status: int = 200) -> Response:
     return Response(encode(content), status, media_type="application/json")
+
+
+T = TypeVar("T")
+
+
+def page_reply(
+    found: Sequence[T], limit: int, as_json: Callable[[T], Json], cursor_after: Callable[[T], str]
+) -> Response:
+    """A page of a list; one more than `limit` was looked for, to know whether it goes on."""
+    shown, more = found[:limit], len(found) > limit
+    return json_reply(
+        {
+            "items": [as_json(item) for item in shown],
+            "next_cursor": cursor_after(shown[-1]) if more else None,
+        }
+    )
 
 
 def problem_reply(shown: Json) -> Response:

@@ -11,7 +11,7 @@ from domain.errors import Flaw, InvalidInput
 from domain.identifiers import SessionId
 from interface.asker import Asker
 from interface.bodies import read_body
-from interface.replies import json_reply
+from interface.replies import json_reply, page_reply
 from interface.request_id import request_id_of
 from interface.wire.incoming import (
     CreateSessionBody,
@@ -71,13 +71,7 @@ class SessionRoutes:
         limit = parse_limit(request.query_params.get("limit"))
         after = parse_session_cursor(request.query_params.get("cursor"))
         found = await self.list_sessions(user, limit + 1, after)
-        shown, more = found[:limit], len(found) > limit
-        return json_reply(
-            {
-                "items": [session_json(session) for session in shown],
-                "next_cursor": session_cursor(shown[-1]) if more else None,
-            }
-        )
+        return page_reply(found, limit, session_json, session_cursor)
 
     async def read(self, request: Request) -> Response:
         user = await self.who(request)
@@ -93,13 +87,7 @@ class SessionRoutes:
         found = await self.read_messages(
             user, _session_id(request), limit + 1, after, order == "desc"
         )
-        shown, more = found[:limit], len(found) > limit
-        return json_reply(
-            {
-                "items": [message_json(message) for message in shown],
-                "next_cursor": message_cursor(shown[-1]) if more else None,
-            }
-        )
+        return page_reply(found, limit, message_json, message_cursor)
 
     async def send(self, request: Request) -> Response:
         user = await self.who(request)

@@ -4,45 +4,18 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from starlette.types import ASGIApp
-
 from application.answer_message import AnswerMessage
-from application.api_configs import (
-    AddApi,
-    ChangeApi,
-    DeleteApi,
-    ListApis,
-    ReadFirstApi,
-    ReadNamedApi,
-)
-from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
 from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
-from application.enter import EnterOpenly
-from application.follow_session import FollowGeneration, FollowSession
-from application.following import Followers
-from application.list_models import ListModels
-from application.open_session import OpenSession
 from application.ports import EventWriter, Finish, Piece, Subscription, TextPiece
 from application.submit_message import Submission, SubmitMessage
-from application.try_api import TryApi
-from application.watch_sessions import WatchSessions
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from domain.user import LOCAL_USERNAME
 from infrastructure.memory.event_stream import MemoryEventStream
-from interface.api_configs import ApiConfigRoutes
-from interface.app import build_app
-from interface.asker import OpenDoor
-from interface.generations import GenerationRoutes
-from interface.health import HealthRoutes
-from interface.heartbeats import Heartbeats
-from interface.sessions import SessionRoutes
-from interface.sse import sse_routes
-from interface.websocket import WebSocketDoor
 from tests.builders import SESSION, add_question, add_session, add_user, claim
 from tests.fakes import (
     CountingIds,
@@ -52,6 +25,7 @@ from tests.fakes import (
     FakeQueue,
     ScriptedModel,
 )
+from wiring import Ports, build_web
 
 
 class CountedStream(MemoryEventStream):
@@ -90,49 +64,16 @@ class Doors:
     queue: FakeQueue = field(default_factory=FakeQueue)
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
     personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
-    followers: Followers = field(default_factory=Followers)
-    heartbeats: Heartbeats = field(default_factory=Heartbeats)
 
     def __post_init__(self) -> None:
         database, stream, ids = self.database, self.stream, CountingIds()
         self.models = FakeModels({"scripted": self.model, "other": self.model}, behind=self.model)
+        ports = Ports(database, self.queue, stream, self.models, self.personas, ids)
+        web = build_web(ports)
+        self.app, self.health, self.watch = web.app, web.health, web.watch
+        self.followers, self.heartbeats = web.followers, web.heartbeats
         choose_model = ChooseModel(self.models)
-        who = OpenDoor(EnterOpenly(database))
-        follow_session = FollowSession(database, stream, self.followers)
-        follow_generation = FollowGeneration(database, stream, self.followers)
-        open_session = OpenSession(database, choose_model, self.personas, ids)
         self.submit = SubmitMessage(database, self.queue, choose_model, self.personas, ids)
-        self.health = HealthRoutes(database)
-        sessions = SessionRoutes(
-            who,
-            open_session,
-            ListSessions(database),
-            ReadSession(database),
-            ReadMessages(database),
-            self.submit,
-        )
-        apis = ApiConfigRoutes(
-            who,
-            AddApi(database, self.models),
-            ListApis(database),
-            ReadFirstApi(database),
-            ReadNamedApi(database),
-            ChangeApi(database, self.models),
-            DeleteApi(database),
-            TryApi(database, self.models),
-            ListModels(database, choose_model),
-        )
-        self.app: ASGIApp = build_app(
-            [
-                *self.health.routes(),
-                *sessions.routes(),
-                *apis.routes(),
-                *sse_routes(who, follow_session, follow_generation, self.heartbeats),
-                *GenerationRoutes(who, ReadGeneration(database, stream)).routes(),
-                *WebSocketDoor(who, open_session, follow_session, self.submit).routes(),
-            ]
-        )
-        self.watch = WatchSessions(database, self.followers)
         end = EndGeneration(database, stream, self.queue)
         window = ContextWindow(messages=20, tokens=1_000, count=len)
         self._claim = ClaimGeneration(database, choose_model, self.personas, window, 60)
