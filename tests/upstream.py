@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import socket
+import ssl
+import struct
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 Json = dict[str, Any]
 
@@ -30,10 +33,11 @@ class Call:
         self,
         status: int = 200,
         content_type: str = "text/event-stream",
+        reason: str = "So",
         **headers: str,
     ) -> None:
         """The head of a chunked reply."""
-        lines = [f"HTTP/1.1 {status} So", "Transfer-Encoding: chunked"]
+        lines = [f"HTTP/1.1 {status} {reason}", "Transfer-Encoding: chunked"]
         if content_type:
             lines.append(f"Content-Type: {content_type}")
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -85,6 +89,8 @@ class Call:
         self.connection.transport.close()
 
     def reset(self) -> None:
+        made = self.connection.transport.get_extra_info("socket")
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.transport.abort()
 
     async def hang(self) -> None:
@@ -113,7 +119,13 @@ class Upstream:
     scripts: deque[Script] = field(default_factory=lambda: deque([hello]))
     calls: list[Call] = field(default_factory=list)
     connections: int = 0
+    """How many were made."""
     called: asyncio.Event = field(default_factory=asyncio.Event)
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    alone: asyncio.Event = field(default_factory=asyncio.Event)
+    """No connection is open."""
+    transports: set[asyncio.Transport] = field(default_factory=set)
+    """Of the open connections."""
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     @property
@@ -131,9 +143,22 @@ class Upstream:
         self._tasks.add(task)
         return task
 
+    def begin_after(self, begins: asyncio.Event, server: asyncio.Server) -> None:
+        async def begin() -> None:
+            await begins.wait()
+            await server.start_serving()
+
+        self._tasks.add(asyncio.ensure_future(begin()))
+
+    async def idle(self) -> None:
+        """Returns once no script is at work."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+        for transport in self.transports:
+            transport.abort()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
         failed = [each for each in results if isinstance(each, Exception)]
         if failed:
@@ -156,9 +181,11 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self._upstream.connections += 1
+        self._upstream.transports.add(self.transport)
+        self._upstream.alone.clear()
+        self._upstream.connected.set()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -184,6 +211,9 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._writable.set()
+        self._upstream.transports.discard(self.transport)
+        if not self._upstream.transports:
+            self._upstream.alone.set()
         if self._call is not None:
             self._call.left.set()
 
@@ -202,10 +232,19 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def upstream() -> AsyncIterator[Upstream]:
+async def upstream(
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    begins: asyncio.Event | None = None,
+) -> AsyncIterator[Upstream]:
+    """If it `begins` later, connections are refused until then."""
     made = Upstream()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(made), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: _Connection(made), host, 0, ssl=tls, start_serving=begins is None
+    )
+    if begins is not None:
+        made.begin_after(begins, server)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -133,7 +133,9 @@ class AnswerReader:
     def _be_patient(self) -> None:
         """Something was said: wait for the next."""
         self._begun = True
-        seconds = _AFTERWORD_SECONDS if self._completion.finished else self._limits.gap
+        seconds = self._limits.gap
+        if self._completion.finished:
+            seconds = min(seconds, _AFTERWORD_SECONDS)
         self._waits_until = self._loop.time() + seconds
         if self._waits_until < self._wakes_at:
             self._watch()
@@ -165,7 +167,7 @@ class AnswerReader:
             self._reply.give_up(ModelTimedOut("The model's server did not begin in time."))
 
     async def _part(self) -> None:
-        with suppress(TimeoutError, ModelTruncated):
+        with suppress(TimeoutError, ModelFailed):
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 while await self._reply.read():
                     pass

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from application.ports import Finish, Piece, ReasoningPiece, TextPiece
-from domain.errors import ModelMalformed
+from domain.errors import ModelFailed, ModelMalformed
 from domain.message import Usage, storable
 from infrastructure.upstreams.refusals import refusal_in_stream
 from infrastructure.upstreams.server_sent_events import Event
@@ -107,6 +107,8 @@ class Completion:
         return completion.choices or ()
 
     def _end(self, choice: _Choice) -> None:
+        if choice.finish_reason == "error":  # OpenRouter
+            raise ModelFailed("The model's server failed.")
         if choice.finish_reason:  # some servers send an empty one all along
             self._finished = True
             self._reason = storable(choice.finish_reason[:_MOST_OF_A_REASON])
@@ -152,7 +154,7 @@ def _decoded_leniently(data: bytes) -> _Completion:
 def _usage(said: object) -> Usage | None:
     try:
         counted = msgspec.convert(said, _Usage)
-    except msgspec.ValidationError:
+    except ValueError:  # of other types, or of what no UTF-8 can hold
         return None
     return Usage(counted.prompt_tokens, counted.completion_tokens)
 

@@ -1,11 +1,19 @@
 """Which addresses users' configurations may reach: those of the public internet alone."""
 
 import socket
-from ipaddress import IPv4Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Any, Final
 
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-_WITH_IPV4_INSIDE: Final = (IPv6Network("2001::/23"), IPv6Network("2002::/16"))  # Teredo, 6to4
+_NOT_PUBLIC: Final = (
+    IPv4Network("192.0.0.0/24"),  # for protocols, and for some clouds' metadata
+    IPv4Network("192.88.99.0/24"),  # relays to 6to4
+    IPv6Network("2001::/23"),  # for protocols; Teredo, with an IPv4 address inside
+    IPv6Network("2002::/16"),  # 6to4, likewise
+    IPv6Network("3fff::/20"),  # documentation
+)
+"""What some versions of Python call global."""
+
 _AZURE_HOST: Final = IPv4Address(
     "168.63.129.16"
 )  # public by its number, but it is the machine's own
@@ -24,12 +32,11 @@ def is_public(text: str) -> bool:
     """False for private, link-local, metadata, multicast and reserved addresses, and for all IPv6
     ones that may stand for an IPv4 address: mapped, NAT64, 6to4, Teredo."""
     address = ip_address(text)
-    if isinstance(address, IPv4Address):
-        special = address.is_multicast or address.is_reserved or address == _AZURE_HOST
-        return address.is_global and not special
-    if address not in _GLOBAL_UNICAST or any(address in net for net in _WITH_IPV4_INSIDE):
+    if not address.is_global or any(address in network for network in _NOT_PUBLIC):
         return False
-    return address.is_global
+    if isinstance(address, IPv4Address):
+        return not (address.is_multicast or address.is_reserved or address == _AZURE_HOST)
+    return address in _GLOBAL_UNICAST
 
 
 def public_socket(info: AddressInfo) -> socket.socket:

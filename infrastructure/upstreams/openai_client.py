@@ -10,7 +10,6 @@ call that carries a user's key.
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, cast
 
-import httpx2
 from aiohttp import (
     ClientConnectionError,
     ClientConnectorError,
@@ -19,9 +18,10 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
-    InvalidURL,
+    InvalidUrlClientError,
     TCPConnector,
 )
+from httpx2 import AsyncBaseTransport, AsyncByteStream, AsyncClient, InvalidURL, Request, Response
 from openai import APIStatusError, AsyncOpenAI, Omit, omit
 from openai.types.chat import ChatCompletionMessageParam
 from yarl import URL
@@ -30,6 +30,7 @@ from domain.errors import (
     ModelAddressRefused,
     ModelFailed,
     ModelMalformed,
+    ModelRequestRefused,
     ModelTimedOut,
     ModelTruncated,
     ModelUnreachable,
@@ -38,8 +39,13 @@ from infrastructure.upstreams.addresses import AddressRefused, public_socket
 from infrastructure.upstreams.model_server import ModelServer
 from infrastructure.upstreams.refusals import refusal
 
-_SENT: Final = frozenset({"accept", "authorization", "content-type"})
-_OURS: Final = {"User-Agent": "llm-chat", "Accept-Encoding": "identity"}
+_OURS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": "llm-chat",
+}
+"""What is sent to every server, beside its key; of the client's own headers nothing is."""
 _IDLE_SECONDS: Final = 30.0
 _MOST_OF_AN_ERROR: Final = 64 * 1024
 _REPLY: Final = "llm_chat.reply"
@@ -57,11 +63,20 @@ class AiohttpReply:
     def content_type(self) -> str:
         return self._response.content_type
 
+    @property
+    def retry_after(self) -> str | None:
+        return self._response.headers.get("Retry-After")
+
     async def read(self) -> bytes:
+        content = self._response.content
         try:
-            return await self._response.content.readany()
-        except (ClientError, OSError):
-            raise ModelTruncated("The connection to the model's server broke.") from None
+            return await content.readany()
+        except (ClientError, OSError, RuntimeError):  # RuntimeError: after what is no HTTP
+            # What came just before the break; by itself it would not be given any more.
+            rest = content._read_nowait(-1)
+        if not rest:
+            raise _broke()
+        return rest
 
     def give_up(self, failure: ModelFailed) -> None:
         self._response.content.set_exception(failure)
@@ -81,8 +96,8 @@ class OpenAIClient:
         timeout = ClientTimeout(total=None, connect=connect_seconds)
         trusted = _Transport(timeout, anywhere)
         guarded = _Transport(timeout, anywhere, outside, allowed_hosts)
-        self._trusted = httpx2.AsyncClient(transport=trusted, trust_env=False)
-        self._guarded = httpx2.AsyncClient(transport=guarded, trust_env=False)
+        self._trusted = AsyncClient(transport=trusted, trust_env=False)
+        self._guarded = AsyncClient(transport=guarded, trust_env=False)
 
     async def close(self) -> None:
         for session in self._sessions:
@@ -97,6 +112,31 @@ class OpenAIClient:
         streams: bool,
         counts: bool,
     ) -> AiohttpReply:
+        try:
+            response = await self._answer(server, model_name, messages, streams, counts)
+        except APIStatusError as error:
+            response = error.response
+        except (InvalidURL, ValueError):
+            response = None
+        # Out of the handlers: the client's errors hold the whole request, and in it the key.
+        if response is None:
+            raise ModelRequestRefused(
+                "The model's server can't be asked: its address or the key is not valid."
+            )
+        reply = response.extensions[_REPLY]
+        assert isinstance(reply, AiohttpReply)
+        if not response.is_success:
+            raise refusal(response.status_code, response.content, reply.retry_after)
+        return reply
+
+    async def _answer(
+        self,
+        server: ModelServer,
+        model_name: str,
+        messages: Sequence[dict[str, str]],
+        streams: bool,
+        counts: bool,
+    ) -> Response:
         client = AsyncOpenAI(
             api_key="in the headers below",
             base_url=server.base_url,
@@ -104,23 +144,14 @@ class OpenAIClient:
             max_retries=0,
         )
         key = f"Bearer {server.key.reveal()}" if server.key else Omit()
-        completions = client.chat.completions.with_streaming_response
-        try:
-            answer = await completions.create(
-                model=model_name,
-                messages=cast("list[ChatCompletionMessageParam]", messages),
-                stream=streams,
-                stream_options={"include_usage": True} if streams and counts else omit,
-                extra_headers={"Authorization": key},
-            ).__aenter__()
-        except APIStatusError as error:
-            # Not as its cause: that holds the whole request, and in it the key.
-            raise refusal(
-                error.status_code, error.response.content, error.response.headers.get("retry-after")
-            ) from None
-        reply = answer.http_response.extensions[_REPLY]
-        assert isinstance(reply, AiohttpReply)
-        return reply
+        answer = await client.chat.completions.with_streaming_response.create(
+            model=model_name,
+            messages=cast("list[ChatCompletionMessageParam]", messages),
+            stream=streams,
+            stream_options={"include_usage": True} if streams and counts else omit,
+            extra_headers={"Authorization": key},
+        ).__aenter__()
+        return answer.http_response
 
 
 def _session(*, guarded: bool) -> ClientSession:
@@ -135,7 +166,7 @@ def _session(*, guarded: bool) -> ClientSession:
     )
 
 
-class _Transport(httpx2.AsyncBaseTransport):
+class _Transport(AsyncBaseTransport):
     """Sends a request over the pool that fits its address."""
 
     def __init__(
@@ -150,31 +181,42 @@ class _Transport(httpx2.AsyncBaseTransport):
         self._outside = outside or anywhere
         self._allowed_hosts = allowed_hosts
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def handle_async_request(self, request: Request) -> Response:
         url = URL(str(request.url), encoded=True)
         named = {str(url.host), f"{url.host}:{url.port}"}
         session = self._anywhere if named & self._allowed_hosts else self._outside
-        headers = {name: value for name, value in request.headers.items() if name in _SENT}
+        key = request.headers.get("authorization")
         try:
             response = await session.request(
                 request.method,
                 url,
                 data=request.content,
-                headers=headers,
+                headers={} if key is None else {"Authorization": key},
                 allow_redirects=False,
                 timeout=self._timeout,
             )
         except (ClientError, TimeoutError, OSError) as error:
-            raise _unanswered(error) from None
+            failure = _unanswered(error)
+        else:
+            return self._answered(response)
+        # Out of the handler: what aiohttp says may repeat what the server said.
+        raise failure
+
+    @staticmethod
+    def _answered(response: ClientResponse) -> Response:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             response.close()
             raise ModelMalformed("The model's server packs its answer, which it was not asked for.")
-        return httpx2.Response(
+        # Without its headers: the client would obey them, and unpack what says that it is packed.
+        return Response(
             response.status,
-            headers=response.raw_headers,
             stream=_ErrorBody(response),
             extensions={_REPLY: AiohttpReply(response)},
         )
+
+
+def _broke() -> ModelTruncated:
+    return ModelTruncated("The connection to the model's server broke.")
 
 
 def _unanswered(error: Exception) -> ModelFailed:
@@ -182,24 +224,29 @@ def _unanswered(error: Exception) -> ModelFailed:
     if isinstance(error, TimeoutError):
         return ModelTimedOut("No connection to the model's server could be made in time.")
     inside = isinstance(error, ClientConnectorError) and isinstance(error.os_error, AddressRefused)
-    if inside or isinstance(error, InvalidURL):  # such as one way too many to write 127.0.0.1
+    if inside or isinstance(
+        error, InvalidUrlClientError
+    ):  # such as one way too many to write 127.0.0.1
         return ModelAddressRefused("The model's server is at an address that may not be reached.")
     if isinstance(error, ClientConnectionError):
         return ModelUnreachable("The model's server can't be reached.")
     return ModelMalformed("What the model's server sent is no HTTP.")
 
 
-class _ErrorBody(httpx2.AsyncByteStream):
+class _ErrorBody(AsyncByteStream):
     """What the client itself reads: the begin of an error's body."""
 
     def __init__(self, response: ClientResponse) -> None:
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = _MOST_OF_AN_ERROR
         try:
-            yield await self._response.content.read(_MOST_OF_AN_ERROR)
+            while left > 0 and (part := await self._response.content.read(left)):
+                left -= len(part)
+                yield part
         except (ClientError, OSError):
-            raise ModelTruncated("The connection to the model's server broke.") from None
+            return  # what came of it may be enough
 
     async def aclose(self) -> None:
         self._response.close()

@@ -40,7 +40,7 @@ def refusal(status: int, body: bytes, retry_after: str | None) -> ModelFailed:
 
 def refusal_in_stream(error: object) -> ModelFailed:
     """Of an error object within a stream whose status was good."""
-    words = _words(error)
+    words = _words_within(error)
     statuses = [int(word) for word in words if _STATUS.fullmatch(word)]
     statuses += [_STATUS_OF[word] for word in words & _STATUS_OF.keys()]
     return _refusal(min(statuses, default=500), words, None)
@@ -74,6 +74,10 @@ def _said(body: bytes) -> frozenset[str]:
         said = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return frozenset()
+    return _words_within(said)
+
+
+def _words_within(said: object) -> frozenset[str]:
     return _words(said.get("error", said) if isinstance(said, dict) else said)
 
 

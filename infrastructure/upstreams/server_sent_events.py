@@ -34,7 +34,7 @@ class EventParser:
         """To be iterated to its end. Raises ModelMalformed for what is too long."""
         if self._is_one_event(received):
             self._begun = True
-            self._check(len(received))
+            self._check(len(received) - 2)
             return (Event(b"", received[6:-2]),)
         return self._feed(received)
 
@@ -51,13 +51,18 @@ class EventParser:
     def _feed(self, received: bytes) -> Iterator[Event]:
         if self._after_cr or b"\r" in received:
             received = self._with_plain_ends(received)
+        if not self._begun:
+            received = bytes(self._line + received)
+            self._line.clear()
+            if len(received) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(received):
+                self._line += received
+                return
+            self._begun = True
+            received = received.removeprefix(_BYTE_ORDER_MARK)
         *lines, rest = received.split(b"\n")
         if lines and self._line:
             lines[0] = bytes(self._line + lines[0])
             self._line.clear()
-        if lines and not self._begun:
-            self._begun = True
-            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
         for line in lines:
             if line:
                 self._read(line)

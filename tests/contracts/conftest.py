@@ -3,14 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from application.ports import EventStream, OpenUnitOfWork, RequestQueue
+from application.ports import ChatModel, EventStream, OpenUnitOfWork, RequestQueue
 from infrastructure.key_ring import KeyRing
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.models.registry import dialects
+from infrastructure.models.simulated import SimulatedLongModel, SimulatedModel
 from infrastructure.sql.migrate import migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
+from infrastructure.upstreams.connections import Connections
+from infrastructure.upstreams.limits import Limits
+from infrastructure.upstreams.model_server import ModelServer
 from tests.fakes import FakeDatabase
+from tests.upstream import Call, Upstream, upstream
 
 
 @pytest.fixture
@@ -42,3 +48,45 @@ async def stream(request: pytest.FixtureRequest) -> AsyncIterator[EventStream]:
     made = MemoryEventStream()
     yield made
     made.close()
+
+
+TALK_ON = "Talk on!"
+
+
+async def parrot(call: Call) -> None:
+    """Repeats the question five times, but when told to talk on it never ends."""
+    question = call.body["messages"][-1]["content"]
+    said = [f"{number}: {question} " for number in range(5)]
+    if call.body["stream"]:
+        await call.begin()
+        for text in said:
+            await call.chunk(text)
+        if question == TALK_ON:
+            await call.hang()
+        await call.finish()
+        await call.usage(3, 2)
+        await call.done()
+    else:
+        choice = {"message": {"content": "".join(said)}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2}
+        await call.reply(200, {"choices": [choice], "usage": usage})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Upstream]:
+    async with upstream() as made:
+        made.answers(parrot)
+        yield made
+
+
+@pytest.fixture(params=["simulated", "simulated-long", "openai", "openai-unstreamed"])
+async def model(request: pytest.FixtureRequest, server: Upstream) -> AsyncIterator[ChatModel]:
+    connections = Connections(10, frozenset())
+    providers = dialects(connections, Limits())
+    if request.param == "simulated":
+        yield SimulatedModel(delay=0)
+    elif request.param == "simulated-long":
+        yield SimulatedLongModel(delay=0, chunks=200)
+    else:
+        yield providers[request.param](ModelServer(server.base_url, None, trusted=True), "parrot")
+    await connections.close()
