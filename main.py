@@ -46,7 +46,6 @@ QUIET: Final = (
     "asyncio",
     "httpx2",
     "openai",
-    "stamina",
     "uvicorn",
     "uvicorn.error",
     "websockets",
@@ -284,6 +283,7 @@ def set_up_logging(level: str) -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(as_one_line)
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # its warnings name no cause
 
 
 if __name__ == "__main__":

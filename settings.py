@@ -83,7 +83,8 @@ class Settings(BaseSettings):
 
     @property
     def upstream_allowed_hosts(self) -> frozenset[str]:
-        hosts = (host.strip().lower() for host in self.upstream_allowlist.split(","))
+        without_brackets = self.upstream_allowlist.translate({ord("["): None, ord("]"): None})
+        hosts = (host.strip().lower() for host in without_brackets.split(","))
         return frozenset(host for host in hosts if host)
 
 

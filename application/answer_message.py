@@ -73,6 +73,8 @@ class AnswerMessage:
             elif why is Interruption.RELEASE and answer.finish is None:
                 await self._release(generation)
             else:
+                if failure is not None:
+                    log.warning("%s failed: %s: %s", generation.id, failure.code, failure.detail)
                 ending = _ending(answer, failure, (await writer.flush()).seq + 1)
                 if not await self.end(generation, ending, writer, claimed.title):
                     log.info("%s was ended by another worker", generation.id)

@@ -13,7 +13,7 @@ from domain.errors import ModelFailed, ModelRateLimited, ModelTimedOut, ModelUnr
 from domain.prompt import Prompt, PromptMessage
 from infrastructure.models.answer_reader import AnswerReader
 from infrastructure.upstreams.breaker import Breaker
-from infrastructure.upstreams.connections import Connections, Reply
+from infrastructure.upstreams.connections import Client, Connections, Reply
 from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
 from infrastructure.upstreams.refusals import CountingRefused
@@ -55,11 +55,12 @@ class OpenAICompatibleModel:
         raise AssertionError("the last attempt returns or raises")
 
     async def _call(self, prompt: Prompt, end: float) -> tuple[AnswerReader, Sequence[Piece]]:
+        client = await self.connections.open()
         patience = self.limits.first_event if self.streams else self.limits.total
         begin_by = min(_now() + patience, end)
         try:
             async with asyncio.timeout_at(begin_by):
-                reply = await self._ask(prompt)
+                reply = await self._ask(client, prompt)
         except TimeoutError:
             raise ModelTimedOut("The model's server did not begin to answer in time.") from None
         reader = AnswerReader(reply, self.limits, begin_by, end)
@@ -69,8 +70,7 @@ class OpenAICompatibleModel:
             reader.close()
             raise
 
-    async def _ask(self, prompt: Prompt) -> Reply:
-        client = await self.connections.open()
+    async def _ask(self, client: Client, prompt: Prompt) -> Reply:
         messages = [_message(message) for message in prompt.messages]
         try:
             return await client.ask(

@@ -183,7 +183,8 @@ class _Transport(AsyncBaseTransport):
 
     async def handle_async_request(self, request: Request) -> Response:
         url = URL(str(request.url), encoded=True)
-        named = {str(url.host), f"{url.host}:{url.port}"}
+        host = str(url.host).rstrip(".")
+        named = {host, f"{host}:{url.port}"}
         session = self._anywhere if named & self._allowed_hosts else self._outside
         key = request.headers.get("authorization")
         try:
