@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any, Final
 
 import uvloop
@@ -50,7 +49,8 @@ QUIET: Final = (
     "uvicorn.error",
     "websockets",
 )
-KEY_FILE: Final = Path("data/encryption.key")
+KEY_FILE: Final = "encryption.key"
+"""Beside the database whose keys it seals: in `data/`, unless that is elsewhere."""
 MAKE_A_KEY: Final = (
     '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
 )
@@ -82,14 +82,13 @@ def open_key_ring(settings: Settings, *, makes: bool) -> KeyRing:
     given = settings.encryption_keys.get_secret_value()
     if given:
         return KeyRing(parse_keys(given, "ENCRYPTION_KEYS"))
-    kept = read_key_file(KEY_FILE)
+    file = settings.sqlite_path.parent / KEY_FILE
+    kept = read_key_file(file)
     if kept is None and makes:
-        make_key_file(KEY_FILE)
-        kept = read_key_file(KEY_FILE)
+        make_key_file(file)
+        kept = read_key_file(file)
     if kept is None:
-        raise NotReady(
-            f"ENCRYPTION_KEYS is empty, and there is no {KEY_FILE}: {MAKE_A_KEY} makes one"
-        )
+        raise NotReady(f"ENCRYPTION_KEYS is empty, and there is no {file}: {MAKE_A_KEY} makes one")
     return KeyRing(kept)
 
 
@@ -104,10 +103,10 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
         database = await closing.enter_async_context(open_database(settings, migrates=embedded))
         key_ring = open_key_ring(settings, makes=embedded)
         limits = Limits(
-            settings.upstream_connect_seconds,
-            settings.upstream_first_event_seconds,
-            settings.upstream_gap_seconds,
-            settings.upstream_total_seconds,
+            connect=settings.upstream_connect_seconds,
+            first_event=settings.upstream_first_event_seconds,
+            gap=settings.upstream_gap_seconds,
+            total=settings.upstream_total_seconds,
         )
         connections = Connections(limits.connect, settings.upstream_allowed_hosts)
         closing.push_async_callback(connections.close)
@@ -153,7 +152,8 @@ def own_models(settings: Settings, dialects: Mapping[str, Dialect]) -> Sequence[
     server = ModelServer(base_url, Secret(key) if key else None, trusted=True)
     provider = "openai" if settings.openai_stream else "openai-unstreamed"
     model = dialects[provider](server, settings.openai_model)
-    return (OwnModel(settings.openai_model, provider, model), *simulated)
+    others = [own for own in simulated if own.name != settings.openai_model]
+    return (OwnModel(settings.openai_model, provider, model), *others)
 
 
 @contextmanager

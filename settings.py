@@ -1,17 +1,20 @@
 """What the environment says. Read once; nothing else looks into the environment."""
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.base_url import clean_base_url
 
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 
+_BRACKETS: Final = {ord("["): None, ord("]"): None}
+_HOST: Final = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 _KEY: Final = re.compile(r"[!-~]*", re.ASCII)
 _SQLITE: Final = ("sqlite:///", "sqlite+aiosqlite:///")
 
@@ -47,7 +50,7 @@ class Settings(BaseSettings):
     encryption_keys: SecretStr = SecretStr("")
     openai_api_key: SecretStr = SecretStr("")
     openai_base_url: str = ""
-    openai_model: Annotated[str, Field(max_length=200)] = ""
+    openai_model: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
     openai_stream: bool = True
     upstream_private: PrivateHosts | None = None
     upstream_allowlist: str = ""
@@ -83,9 +86,12 @@ class Settings(BaseSettings):
 
     @property
     def upstream_allowed_hosts(self) -> frozenset[str]:
-        without_brackets = self.upstream_allowlist.translate({ord("["): None, ord("]"): None})
-        hosts = (host.strip().lower() for host in without_brackets.split(","))
-        return frozenset(host for host in hosts if host)
+        return frozenset(host.translate(_BRACKETS) for host in self._upstream_allowlist)
+
+    @property
+    def _upstream_allowlist(self) -> Sequence[str]:
+        hosts = (host.strip().lower() for host in self.upstream_allowlist.split(","))
+        return [host for host in hosts if host]
 
 
 def read_settings(**overrides: object) -> Settings:
@@ -123,6 +129,11 @@ def _check_own_model(settings: Settings) -> None:
     key, base_url = settings.openai_api_key.get_secret_value(), settings.openai_base_url
     if settings.openai_model and not (key or base_url):
         raise BadSettings("OPENAI_MODEL: needs OPENAI_API_KEY, OPENAI_BASE_URL or both beside it")
+    for host in settings._upstream_allowlist:
+        if not _HOST.fullmatch(host):
+            raise BadSettings(
+                "UPSTREAM_ALLOWLIST: must be hosts, each perhaps with a port, with commas between"
+            )
     if not _KEY.fullmatch(key):
         raise BadSettings("OPENAI_API_KEY: must be visible ASCII characters")
     try:

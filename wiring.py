@@ -117,7 +117,7 @@ def build_web(ports: Ports) -> Web:
         ChangeApi(database, models),
         DeleteApi(database),
         TryApi(database, models),
-        ListModels(database, choose_model),
+        ListModels(database, models),
     )
     app = build_app(
         [

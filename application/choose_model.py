@@ -1,34 +1,48 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from application.ports import ChatModel, ChatModels, UnitOfWork
 from domain.errors import ModelNotFound
-from domain.identifiers import UserId
+from domain.generation import Generation
+from domain.identifiers import ApiId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model by name: of this configuration of the user's, or else the server's own."""
+
+    model_name: str
+    api_id: ApiId | None
 
 
 @dataclass(frozen=True, slots=True)
 class ChooseModel:
-    """Which model answers a user: their own configuration of that model, else the server's."""
+    """Which model answers a user. It is chosen once, when the message is accepted: what was meant
+    for a user's own server goes to no other, whatever becomes of the configuration."""
 
     models: ChatModels
 
-    async def name(self, work: UnitOfWork, user: UserId, wished: str | None) -> str:
-        """The model that is wished for, or else the user's first, or else the server's default.
-
-        Raises ModelNotFound if it is neither configured by the user nor offered by the server.
-        """
-        if wished is None:
-            first = await work.api_configs.first(user)
-            return self.models.offered[0].name if first is None else first.model_name
-        if self.models.own(wished) is None and await work.api_configs.first(user, wished) is None:
-            raise ModelNotFound("There is no model of that name.")
-        return wished
-
-    async def __call__(self, work: UnitOfWork, user: UserId, model_name: str) -> ChatModel:
-        """Raises ModelNotFound, KeyUnreadable."""
-        config = await work.api_configs.first(user, model_name)
+    async def __call__(self, work: UnitOfWork, user: UserId, wished: str | None) -> Choice:
+        """The user's own of the wished name, or the server's; if none is wished for, the user's
+        first, or the server's default. Raises ModelNotFound."""
+        config = await work.api_configs.first(user, wished)
         if config is not None:
-            return self.models.configured(config)
-        own = self.models.own(model_name)
-        if own is None:
-            raise ModelNotFound("There is no model of that name.")
-        return own
+            return Choice(config.model_name, config.id)
+        if wished is None:
+            return Choice(self.models.offered[0].name, None)
+        if self.models.own(wished) is None:
+            raise ModelNotFound("There is no model of that name: see /api/models.")
+        return Choice(wished, None)
+
+    async def chosen(self, work: UnitOfWork, generation: Generation) -> ChatModel:
+        """The one that was chosen for it. Raises ModelNotFound, KeyUnreadable."""
+        model = None
+        if generation.api_id is None:
+            model = self.models.own(generation.model_name)
+        else:
+            config = await work.api_configs.find(generation.owner, generation.api_id)
+            if config is not None:
+                named = replace(config, model_name=generation.model_name)
+                model = self.models.configured(named)
+        if model is None:
+            raise ModelNotFound("The model that was chosen for this answer is gone.")
+        return model

@@ -47,7 +47,7 @@ class ClaimGeneration:
 
     async def _model(self, work: UnitOfWork, generation: Generation) -> ChatModel | Failure:
         try:
-            return await self.choose_model(work, generation.owner, generation.model_name)
+            return await self.choose_model.chosen(work, generation)
         except (ModelNotFound, KeyUnreadable) as error:  # it was there when it was accepted
             return Failure(error.code, str(error))
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from application.choose_model import ChooseModel
-from application.ports import OpenUnitOfWork
+from application.ports import ChatModels, OpenUnitOfWork
 from domain.identifiers import UserId
 
 
@@ -32,17 +32,17 @@ class ListModels:
     """What a user may name as a model: what they have configured, then what the server offers."""
 
     open_unit_of_work: OpenUnitOfWork
-    choose_model: ChooseModel
+    models: ChatModels
 
     async def __call__(self, user: UserId) -> ModelList:
         async with self.open_unit_of_work(read_only=True) as work:
             configured = await work.api_configs.model_names(user)
-            default = await self.choose_model.name(work, user, None)
+            default = await ChooseModel(self.models)(work, user, None)
         listed = [ListedModel(name, provider, ModelSource.USER) for name, provider in configured]
         shadowed = {model.name for model in listed}
         listed += [
             ListedModel(model.name, model.provider, ModelSource.SERVER)
-            for model in self.choose_model.models.offered
+            for model in self.models.offered
             if model.name not in shadowed
         ]
-        return ModelList(listed, default)
+        return ModelList(listed, default.model_name)

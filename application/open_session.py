@@ -47,9 +47,9 @@ class OpenSession:
             wishes.system_prompt,
         )
         async with self.open_unit_of_work() as work:
-            if wishes.model_name is not None:
-                await self.choose_model.name(work, user, wishes.model_name)
             created = await work.sessions.add(new)
+            if created and wishes.model_name is not None:
+                await self.choose_model(work, user, wishes.model_name)
             session = await work.sessions.find(session_id, user)
             if session is None:
                 raise SessionNotFound

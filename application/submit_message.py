@@ -86,7 +86,7 @@ class SubmitMessage:
         self, work: UnitOfWork, session: ChatSession, submission: Submission, text: str
     ) -> Accepted:
         wished = submission.model_name or session.model_name
-        model_name = await self.choose_model.name(work, session.owner, wished)
+        choice = await self.choose_model(work, session.owner, wished)
         persona = submission.persona or session.persona
         self.personas.choose(persona)
         if submission.file_ids:
@@ -103,7 +103,8 @@ class SubmitMessage:
                 session.owner,
                 message_id,
                 number,
-                model_name,
+                choice.model_name,
+                choice.api_id,
                 persona,
                 submission.request_id,
             )

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from domain.message import Usage
 from domain.position import Position
 
@@ -38,7 +38,8 @@ class Failure:
 class Generation:
     """A row as it was read. The arrows between its states are conditional updates in the database.
 
-    `number` is its question's number in the conversation. `fence` is that of its last claim and
+    `number` is its question's number in the conversation. `api_id` is the user's configuration
+    that answers; None if it is the server's own model. `fence` is that of its last claim and
     `last_seq` that of its terminal event, once it has ended. `text` and `answer_id` are those of
     the stored answer, if there is one.
     """
@@ -50,6 +51,7 @@ class Generation:
     number: int
     status: GenerationStatus
     model_name: str
+    api_id: ApiId | None
     persona: str | None
     attempt: int
     fence: int

@@ -90,6 +90,7 @@ class NewGeneration:
     message_id: MessageId
     number: int
     model_name: str
+    api_id: ApiId | None
     persona: str | None
     request_id: str | None
 

@@ -19,7 +19,7 @@ from interface.wire.incoming import (
     parse_body,
     parse_key,
     parse_limit,
-    parse_message_cursor,
+    parse_number_cursor,
     parse_session_cursor,
     parse_session_id,
 )
@@ -80,7 +80,7 @@ class SessionRoutes:
     async def messages(self, request: Request) -> Response:
         user = await self.who(request)
         limit = parse_limit(request.query_params.get("limit"))
-        after = parse_message_cursor(request.query_params.get("cursor"))
+        after = parse_number_cursor(request.query_params.get("cursor"))
         order = request.query_params.get("order", "asc")
         if order not in ("asc", "desc"):
             raise InvalidInput(Flaw("/order", "order must be asc or desc."))

@@ -52,6 +52,7 @@ def a_generation(
         status,
         "scripted",
         None,
+        None,
         attempt=attempt,
         fence=fence,
         created_at=NOON,
@@ -134,7 +135,9 @@ async def add_question(
         made = GenerationId(generation_id or f"gen_{session_id}_{number}")
         message_id = await work.messages.add_question(NewQuestion(session_id, made, number, text))
         await work.generations.add(
-            NewGeneration(made, session_id, user, message_id, number, "scripted", None, "request-1")
+            NewGeneration(
+                made, session_id, user, message_id, number, "scripted", None, None, "request-1"
+            )
         )
         await work.sessions.save(asked)
         await work.commit()

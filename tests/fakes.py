@@ -252,6 +252,7 @@ class FakeGenerations:
                 new.number,
                 GenerationStatus.QUEUED,
                 new.model_name,
+                new.api_id,
                 new.persona,
                 attempt=0,
                 fence=0,

@@ -14,7 +14,7 @@ from domain.errors import (
 )
 from infrastructure.models.completions import DONE, Completion
 from infrastructure.upstreams.connections import Reply
-from infrastructure.upstreams.limits import Limits
+from infrastructure.upstreams.limits import READ_BYTES, Limits
 from infrastructure.upstreams.server_sent_events import EventParser
 
 _AFTERWORD_SECONDS: Final = 2.0
@@ -49,6 +49,7 @@ class AnswerReader:
         self._ended = False
         self._told = False
         self._received = 0  # bytes
+        self._silent = 0  # of them, since the last piece
         self._said = 0  # bytes
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -80,7 +81,8 @@ class AnswerReader:
             raise self._failure
         pieces: list[Piece] = []
         try:
-            self._hear(await self._reply.read(), pieces)
+            received = await self._reply.read()
+            self._hear(received, pieces)
         except ModelFailed as failure:
             if self._completion.finished and isinstance(failure, ModelTruncated | ModelTimedOut):
                 self._ended = True  # only the afterword is missing
@@ -88,11 +90,15 @@ class AnswerReader:
                 self._failure = failure
             else:
                 raise
+        else:
+            if len(received) == READ_BYTES:  # and more is waiting: a flood lets others run too
+                await asyncio.sleep(0)
         return pieces
 
     def _hear(self, received: bytes, pieces: list[Piece]) -> None:
         self._received += len(received)
-        if self._received > self._limits.reply_bytes:
+        self._silent += len(received)
+        if self._received > self._limits.reply_bytes or self._silent > self._limits.silent_bytes:
             raise ModelOverflowed("The model's server sends too much.")
         if not received:
             self._hear_end(pieces)
@@ -128,6 +134,7 @@ class AnswerReader:
             self._said += _size(piece)
             if self._said > self._limits.output_bytes:
                 raise _overflowed()
+            self._silent = 0
             pieces.append(piece)
 
     def _be_patient(self) -> None:

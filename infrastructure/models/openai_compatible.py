@@ -37,16 +37,20 @@ class OpenAICompatibleModel:
     limits: Limits
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-        reader, pieces = await self._begin(prompt)
+        end = _now() + self.limits.total
+        try:
+            async with asyncio.timeout_at(end):
+                reader, pieces = await self._begin(prompt, end)
+        except TimeoutError:
+            raise ModelTimedOut("The model's answer took too long.") from None
         with closing(reader):
             while pieces:
                 for piece in pieces:
                     yield piece
                 pieces = await reader.next()
 
-    async def _begin(self, prompt: Prompt) -> tuple[AnswerReader, Sequence[Piece]]:
+    async def _begin(self, prompt: Prompt, end: float) -> tuple[AnswerReader, Sequence[Piece]]:
         """The first call that gives a piece."""
-        end = _now() + self.limits.total
         async for attempt in stamina.retry_context(
             on=_again, attempts=_CALLS, timeout=None, wait_initial=0.5, wait_max=4, wait_jitter=0.5
         ):

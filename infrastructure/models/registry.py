@@ -77,5 +77,7 @@ class Models:
         speak = self.dialects.get(config.provider)
         if speak is None:
             raise ModelNotFound("This server does not know the provider of that model.")
-        server = ModelServer(config.base_url, self.open_key(config), self.trusts_users)
+        server = ModelServer(
+            config.base_url, self.open_key(config), self.trusts_users, config.owner
+        )
         return speak(server, config.model_name)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
-from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from domain.message import Role, Usage
 from domain.repositories import Finished, NewGeneration, Renewal
 from infrastructure.sql.clock import now_ms, to_datetime
@@ -179,6 +179,7 @@ class SqlGenerations(Repository):
             "message_id": new.message_id,
             "number": new.number,
             "model_name": new.model_name,
+            "api_id": new.api_id,
             "persona": new.persona,
             "request_id": new.request_id,
         }
@@ -327,6 +328,7 @@ def _generation(row: Row[Any], text: str | None = None, answer_id: int | None = 
         number=row.number,
         status=GenerationStatus(row.status),
         model_name=row.model_name,
+        api_id=None if row.api_id is None else ApiId(row.api_id),
         persona=row.persona,
         attempt=row.attempt,
         fence=row.fence,

@@ -72,6 +72,7 @@ generations = Table(
     Column("number", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
     Column("model_name", Text, nullable=False),
+    Column("api_id", _Id),
     Column("persona", Text),
     Column("attempt", Integer, nullable=False),
     Column("releases", Integer, nullable=False),

@@ -15,7 +15,8 @@ class Reply(Protocol):
         """Without parameters, in small letters."""
 
     async def read(self) -> bytes:
-        """What has come since the last read; waits until there is something. Empty at the end.
+        """What has come since the last read, at most READ_BYTES; waits until there is something.
+        Empty at the end.
 
         Raises ModelTruncated if the connection breaks.
         """

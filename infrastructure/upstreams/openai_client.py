@@ -7,10 +7,13 @@ process's environment or of other calls (proxies, cookies, extra headers, redire
 call that carries a user's key.
 """
 
+import asyncio
+import functools
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiohttp import (
+    AsyncResolver,
     ClientConnectionError,
     ClientConnectorError,
     ClientError,
@@ -19,8 +22,12 @@ from aiohttp import (
     ClientTimeout,
     DummyCookieJar,
     InvalidUrlClientError,
+    StreamReader,
     TCPConnector,
+    ThreadedResolver,
 )
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError, RawResponseMessage
 from httpx2 import AsyncBaseTransport, AsyncByteStream, AsyncClient, InvalidURL, Request, Response
 from openai import APIStatusError, AsyncOpenAI, Omit, omit
 from openai.types.chat import ChatCompletionMessageParam
@@ -36,6 +43,7 @@ from domain.errors import (
     ModelUnreachable,
 )
 from infrastructure.upstreams.addresses import AddressRefused, public_socket
+from infrastructure.upstreams.limits import READ_BYTES
 from infrastructure.upstreams.model_server import ModelServer
 from infrastructure.upstreams.refusals import refusal
 
@@ -48,29 +56,30 @@ _OURS: Final = {
 """What is sent to every server, beside its key; of the client's own headers nothing is."""
 _IDLE_SECONDS: Final = 30.0
 _MOST_OF_AN_ERROR: Final = 64 * 1024
+_MOST_INFORMATIONAL: Final = 10
+_MOST_CLIENTS: Final = 100
 _REPLY: Final = "llm_chat.reply"
 
 
 class AiohttpReply:
-    """A server's answer with a good status, as it comes over its connection."""
+    """A server's answer with a good status, as it comes over its connection. To be closed."""
 
-    __slots__ = ("_response",)
+    __slots__ = ("_connection_closed", "_response")
 
     def __init__(self, response: ClientResponse) -> None:
         self._response = response
+        self._connection_closed = _connection_closed(response)
+        if self._connection_closed is not None:
+            self._connection_closed.add_done_callback(self._end)
 
     @property
     def content_type(self) -> str:
         return self._response.content_type
 
-    @property
-    def retry_after(self) -> str | None:
-        return self._response.headers.get("Retry-After")
-
     async def read(self) -> bytes:
         content = self._response.content
         try:
-            return await content.readany()
+            return await content.read(READ_BYTES)
         except (ClientError, OSError, RuntimeError):  # RuntimeError: after what is no HTTP
             # What came just before the break; by itself it would not be given any more.
             rest = content._read_nowait(-1)
@@ -82,8 +91,26 @@ class AiohttpReply:
         self._response.content.set_exception(failure)
 
     def close(self) -> None:
+        if self._connection_closed is not None:
+            self._connection_closed.remove_done_callback(self._end)
         # The pool has it back already if it was read to its end.
         self._response.close()
+
+    def _end(self, closed: "asyncio.Future[None]") -> None:
+        """If it was for what is no HTTP, aiohttp tells a reader nothing of it."""
+        if not closed.cancelled():
+            closed.exception()  # is looked at, so nobody complains that it was not
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(ClientConnectionError())
+
+
+def _connection_closed(response: ClientResponse) -> "asyncio.Future[None] | None":
+    """None if the pool has the connection back, or it is closed already."""
+    connection = response.connection
+    if connection is None or connection.protocol is None:
+        return None
+    return connection.protocol.closed
 
 
 class OpenAIClient:
@@ -98,10 +125,19 @@ class OpenAIClient:
         guarded = _Transport(timeout, anywhere, outside, allowed_hosts)
         self._trusted = AsyncClient(transport=trusted, trust_env=False)
         self._guarded = AsyncClient(transport=guarded, trust_env=False)
+        self._client = functools.lru_cache(_MOST_CLIENTS)(self._make_client)
 
     async def close(self) -> None:
         for session in self._sessions:
             await session.close()
+
+    def _make_client(self, base_url: str, trusted: bool) -> AsyncOpenAI:
+        return AsyncOpenAI(
+            api_key="is given with each call",
+            base_url=base_url,
+            http_client=self._trusted if trusted else self._guarded,
+            max_retries=0,
+        )
 
     async def ask(
         self,
@@ -124,10 +160,10 @@ class OpenAIClient:
                 "The model's server can't be asked: its address or the key is not valid."
             )
         reply = response.extensions[_REPLY]
-        assert isinstance(reply, AiohttpReply)
+        assert isinstance(reply, ClientResponse)
         if not response.is_success:
-            raise refusal(response.status_code, response.content, reply.retry_after)
-        return reply
+            raise refusal(reply.status, response.content, reply.headers.get("Retry-After"))
+        return AiohttpReply(reply)
 
     async def _answer(
         self,
@@ -137,12 +173,7 @@ class OpenAIClient:
         streams: bool,
         counts: bool,
     ) -> Response:
-        client = AsyncOpenAI(
-            api_key="in the headers below",
-            base_url=server.base_url,
-            http_client=self._trusted if server.trusted else self._guarded,
-            max_retries=0,
-        )
+        client = self._client(server.base_url, server.trusted)
         key = f"Bearer {server.key.reveal()}" if server.key else Omit()
         answer = await client.chat.completions.with_streaming_response.create(
             model=model_name,
@@ -156,14 +187,43 @@ class OpenAIClient:
 
 def _session(*, guarded: bool) -> ClientSession:
     # As many connections as answers: their number is limited where requests are taken.
-    connector = TCPConnector(
+    connector = _Connector(
         limit=0,
         keepalive_timeout=_IDLE_SECONDS,
         socket_factory=public_socket if guarded else None,
+        # Names that users choose may be slow to resolve, and must not take the few threads in
+        # which the machine's own resolver answers.
+        resolver=AsyncResolver() if guarded else ThreadedResolver(),
     )
     return ClientSession(
         connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False, headers=_OURS
     )
+
+
+class _Connector(TCPConnector):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = functools.partial(_protocol, asyncio.get_running_loop())
+
+
+class _Protocol(ResponseHandler):
+    """A connection on which replies do not begin for ever: aiohttp takes informational ones (1xx)
+    without end, and without giving way."""
+
+    _informational = 0
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        self._informational = self._informational + 1 if data[0].code < 200 else 0
+        if self._informational <= _MOST_INFORMATIONAL:
+            super().feed_data(data, size)
+        elif self._informational == _MOST_INFORMATIONAL + 1:
+            self.set_exception(HttpProcessingError(message="too many informational replies"))
+            if self.transport is not None:
+                self.transport.close()
+
+
+def _protocol(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Protocol(loop)
 
 
 class _Transport(AsyncBaseTransport):
@@ -205,14 +265,15 @@ class _Transport(AsyncBaseTransport):
 
     @staticmethod
     def _answered(response: ClientResponse) -> Response:
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        encoding = response.headers.get("Content-Encoding", "identity").lower()
+        if 200 <= response.status < 300 and encoding != "identity":
             response.close()
             raise ModelMalformed("The model's server packs its answer, which it was not asked for.")
         # Without its headers: the client would obey them, and unpack what says that it is packed.
         return Response(
             response.status,
             stream=_ErrorBody(response),
-            extensions={_REPLY: AiohttpReply(response)},
+            extensions={_REPLY: response},
         )
 
 

@@ -95,6 +95,6 @@ def _seconds(retry_after: str | None) -> float | None:
         if retry_after.strip().isdecimal():
             return float(retry_after[:10])
         wait = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(wait, 0.0)

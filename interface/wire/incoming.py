@@ -45,8 +45,8 @@ def _session_id(text: str) -> str:
 
 
 def _api_name(text: str) -> str:
-    if text == "first":
-        raise ValueError("must not be `first`, which is the address of the first one")
+    if text in ("first", ".", ".."):  # which are addresses of something else
+        raise ValueError("must not be `first`, `.` or `..`")
     return text
 
 
@@ -268,7 +268,7 @@ def parse_session_cursor(text: str | None) -> SessionPage | None:
     raise _BAD_CURSOR
 
 
-def parse_message_cursor(text: str | None) -> int | None:
+def parse_number_cursor(text: str | None) -> int | None:
     """Raises InvalidInput."""
     match _opened(text):
         case None:
@@ -280,7 +280,7 @@ def parse_message_cursor(text: str | None) -> int | None:
 
 def parse_api_cursor(text: str | None) -> ApiId | None:
     """Raises InvalidInput."""
-    number = parse_message_cursor(text)
+    number = parse_number_cursor(text)
     return None if number is None else ApiId(number)
 
 

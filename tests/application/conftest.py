@@ -11,7 +11,7 @@ from application.end_generation import EndGeneration
 from application.events import Entry
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
-from application.ports import Finish, Piece, TextPiece
+from application.ports import ChatModel, Finish, Piece, TextPiece
 from application.renew_claims import RenewClaims
 from application.submit_message import Accepted, Submission, SubmitMessage
 from application.sweep_generations import SweepGenerations
@@ -51,6 +51,7 @@ class Chat:
     stream: MemoryEventStream
     queue: FakeQueue = field(default_factory=FakeQueue)
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
+    configured_model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
     personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
     claims: Claims = field(default_factory=Claims)
     followers: Followers = field(default_factory=Followers)
@@ -58,9 +59,9 @@ class Chat:
     lease_seconds: float = 60
     window: ContextWindow = WINDOW
 
-    @property
-    def models(self) -> FakeModels:
-        return FakeModels({"scripted": self.model, "other": self.model}, behind=self.model)
+    def __post_init__(self) -> None:
+        own: dict[str, ChatModel] = {"scripted": self.model, "other": self.model}
+        self.models = FakeModels(own, behind=self.configured_model)
 
     @property
     def choose_model(self) -> ChooseModel:

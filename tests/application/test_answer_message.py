@@ -104,7 +104,9 @@ async def test_reasoning_is_shown_but_is_no_part_of_the_answer(chat: Chat) -> No
     assert await chat.contents() == ["why?", "so"]
 
 
-async def test_an_answer_that_breaks_off_is_no_success_and_its_text_is_kept(chat: Chat) -> None:
+async def test_an_answer_that_breaks_off_is_no_success_and_its_text_is_kept(
+    chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
     async def break_off(_: Prompt) -> AsyncGenerator[Piece, None]:
         yield TextPiece("so far")
 
@@ -116,6 +118,7 @@ async def test_an_answer_that_breaks_off_is_no_success_and_its_text_is_kept(chat
     last = (await chat.held())[-1].event
     assert isinstance(last, Failed)
     assert (last.failure, last.message_id) == (ended.failure, ended.answer_id)
+    assert f"{ended.id} failed: upstream_truncated" in caplog.text
 
 
 @pytest.mark.parametrize(

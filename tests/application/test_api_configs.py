@@ -12,7 +12,6 @@ from application.api_configs import (
     ReadFirstApi,
     ReadNamedApi,
 )
-from application.choose_model import ChooseModel
 from application.list_models import ListedModel, ListModels, ModelSource
 from application.ports import Finish, Piece, ReasoningPiece, TextPiece
 from application.try_api import Trial, TryApi
@@ -22,12 +21,12 @@ from domain.errors import (
     InvalidInput,
     KeyUnreadable,
     ModelKeyRefused,
-    ModelNotFound,
     NameTaken,
 )
 from domain.identifiers import ApiId, UserId
 from domain.message import Role
 from domain.prompt import Prompt, PromptMessage
+from domain.secret import Secret
 from tests.builders import API_KEY, a_new_api, add_api, add_user
 from tests.fakes import FakeDatabase, FakeModels, Script, ScriptedModel, says
 
@@ -53,8 +52,7 @@ class Apis:
         self.list = ListApis(self.database)
         self.first = ReadFirstApi(self.database)
         self.named = ReadNamedApi(self.database)
-        self.choose = ChooseModel(self.models)
-        self.list_models = ListModels(self.database, self.choose)
+        self.list_models = ListModels(self.database, self.models)
 
     async def added(self, name: str = "mine", model_name: str = "gpt-9") -> ApiConfig:
         return await add_api(self.database, a_new_api(self.user, name, model_name))
@@ -136,41 +134,6 @@ async def test_what_is_anothers_does_not_exist(apis: Apis) -> None:
     assert await apis.list(apis.other, 9, None, None) == []
     assert await apis.first(apis.user) == made
     assert apis.models.asked == []
-
-
-# Choosing a model
-
-
-async def test_a_users_configuration_goes_before_the_servers_model_of_that_name(
-    apis: Apis,
-) -> None:
-    await apis.added(model_name="scripted")
-    async with apis.database(read_only=True) as work:
-        assert await apis.choose(work, apis.user, "scripted") is apis.model
-        assert await apis.choose(work, apis.other, "scripted") is apis.models.own("scripted")
-        assert await apis.choose(work, apis.user, "other") is apis.models.own("other")
-        with pytest.raises(ModelNotFound):
-            await apis.choose(work, apis.user, "nobody's")
-
-
-async def test_who_names_no_model_gets_their_first_or_else_the_servers(apis: Apis) -> None:
-    await apis.added("one", "gpt-9")
-    await apis.added("two", "gpt-10")
-    async with apis.database(read_only=True) as work:
-        assert await apis.choose.name(work, apis.user, None) == "gpt-9"
-        assert await apis.choose.name(work, apis.user, "gpt-10") == "gpt-10"
-        assert await apis.choose.name(work, apis.user, "other") == "other"
-        assert await apis.choose.name(work, apis.other, None) == "scripted"
-        with pytest.raises(ModelNotFound):
-            await apis.choose.name(work, apis.other, "gpt-9")
-
-
-async def test_of_two_configurations_of_a_model_the_older_answers(apis: Apis) -> None:
-    older = await apis.added("older")
-    await apis.added("newer")
-    async with apis.database(read_only=True) as work:
-        await apis.choose(work, apis.user, "gpt-9")
-    assert apis.models.asked == [older]
 
 
 # Listing models
@@ -295,5 +258,11 @@ async def test_no_transaction_is_open_while_a_model_is_tried(apis: Apis) -> None
 async def test_what_is_kept_shows_no_key(apis: Apis) -> None:
     made = await apis.add(a_new_api(apis.user))
     trial = await apis.tried(hello, made.id)
-    for shown in (made, apis.models, apis.database.state, trial, ApiChanges(api_key=None)):
+    for shown in (
+        made,
+        apis.models,
+        apis.database.state,
+        trial,
+        ApiChanges(api_key=Secret(API_KEY)),
+    ):
         assert API_KEY not in repr(shown)

@@ -49,6 +49,18 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("DATABASE_URL", "mysql://localhost/chat"),
         ("DATABASE_URL", "postgres://ada:secret@localhost/chat"),
         ("REDIS_URL", "redis://:secret@localhost"),
+        ("OPENAI_MODEL", "gpt-9"),
+        ("OPENAI_MODEL", "x" * 201),
+        ("OPENAI_API_KEY", "secret key"),
+        ("OPENAI_BASE_URL", "ftp://secret.example.com"),
+        ("OPENAI_BASE_URL", "http://ada:secret@localhost/v1"),
+        ("OPENAI_STREAM", "sometimes"),
+        ("CONTEXT_TOKENS", "0"),
+        ("UPSTREAM_PRIVATE", "perhaps"),
+        ("UPSTREAM_ALLOWLIST", "http://secret.example.com/v1"),
+        ("UPSTREAM_ALLOWLIST", "localhost,10.0.0.0/8"),
+        ("UPSTREAM_ALLOWLIST", "localhost:"),
+        ("UPSTREAM_GAP_SECONDS", "0"),
         ("ENCRYPTION_KEYS", "secret"),
         ("ENCRYPTION_KEYS", f"{ENCRYPTION_KEY},secret"),
         ("ENCRYPTION_KEYS", "clésecret"),
@@ -208,3 +220,28 @@ def test_every_setting_is_in_the_example(tmp_path: Path) -> None:
         if values.get(name.upper()):
             default = str(field.default).removesuffix(".0")
             assert values[name.upper()].lower() == default.lower()
+
+
+async def test_the_key_is_kept_beside_the_database(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    async with process(tmp_path, DATABASE_URL=f"sqlite:///{elsewhere}/chat.db"):
+        pass
+    assert (elsewhere / KEY_FILE.name).exists()
+    assert not (tmp_path / KEY_FILE).exists()
+
+
+async def test_a_key_without_a_model_is_said_to_be_of_no_use(tmp_path: Path) -> None:
+    async with process(tmp_path, OPENAI_API_KEY="sk-secret") as server, server.http() as http:
+        await server.says("OPENAI_MODEL is empty")
+        assert (await http.get("/api/models")).json()["default"] == "simulated"
+    assert "sk-secret" not in server.log
+
+
+async def test_each_model_is_listed_once(tmp_path: Path) -> None:
+    environment = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_MODEL": " simulated "}
+    async with process(tmp_path, **environment) as server, server.http() as http:
+        models = (await http.get("/api/models")).json()["models"]
+    assert [(model["model_name"], model["provider"]) for model in models] == [
+        ("simulated", "openai"),
+        ("simulated-long", "simulated"),
+    ]

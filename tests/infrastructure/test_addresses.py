@@ -1,10 +1,13 @@
 """Users' base_urls that aim inside (T52)."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import AsyncResolver
+from aiohttp.abc import ResolveResult
 
 from infrastructure.upstreams import addresses
 from infrastructure.upstreams.addresses import AddressRefused, is_public, public_socket
@@ -164,7 +167,17 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
             flags |= socket.AI_NUMERICHOST
         return ask(host, port, family, kind, protocol, flags)
 
+    async def resolve_for_users(
+        resolver: AsyncResolver, host: str, port: int = 0, family: int = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await asyncio.to_thread(resolve, host, port, family, socket.SOCK_STREAM, 0, 0)
+        return [
+            ResolveResult(hostname=host, host=a[0], port=a[1], family=f, proto=p, flags=0)
+            for f, _, p, _, a in found
+        ]
+
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(AsyncResolver, "resolve", resolve_for_users)
     return answers
 
 
@@ -372,3 +385,25 @@ async def test_a_key_that_fits_in_no_header_is_not_sent(
     heard = await hear(make_model(key=key))
     assert heard.code == "upstream_request_refused"
     assert server.calls == []
+
+
+async def test_a_full_stop_at_its_end_is_no_part_of_an_allowed_name(
+    server: Upstream, make_model: MakeModel, names: Names
+) -> None:
+    names["models.internal."] = names["models.internal"] = [["127.0.0.1"]]
+    connections = Connections(10, frozenset({"models.internal"}))
+    base_url = f"http://models.internal.:{server.port}/v1"
+    heard = await hear_from(make_model, base_url, connections=connections)
+    await connections.close()
+    assert heard.text == "Hello"
+
+
+async def test_names_of_users_take_none_of_the_threads_that_the_operators_names_need(
+    canary: Upstream, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_not_asked(*_: object) -> None:
+        raise OSError("the threads are taken")
+
+    monkeypatch.setattr(socket, "getaddrinfo", is_not_asked)
+    heard = await hear_from(make_model, f"http://localhost:{canary.port}/v1")
+    assert heard.code == "upstream_address_refused"

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from application.ports import Finish, ReasoningPiece, TextPiece
+from domain.errors import ModelTruncated
 from domain.message import Usage
-from infrastructure.upstreams.limits import Limits
+from infrastructure.upstreams.limits import READ_BYTES, Limits
 from tests.answers import Heard
 from tests.infrastructure.replies import ScriptedReply, bytes_of, heard_of, lines, pieces_of
 
@@ -208,3 +209,30 @@ async def test_a_reply_that_was_closed_is_not_given_up_later() -> None:
         assert heard.text == "Hi"
         await asyncio.sleep(0.15)
         assert reply.failure is None
+
+
+async def test_a_flood_lets_others_run() -> None:
+    """Although no read has to wait."""
+    reads = 100
+
+    class Flood(ScriptedReply):
+        async def read(self) -> bytes:
+            return self.parts.pop(0) if self.parts else b""
+
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    part = (b": hm\n" * READ_BYTES)[:READ_BYTES]
+    running = asyncio.create_task(others())
+    try:
+        with pytest.raises(ModelTruncated):
+            async for _ in pieces_of(Flood([part] * reads)):
+                pass
+    finally:
+        running.cancel()
+    assert turns >= reads

@@ -20,6 +20,7 @@ from domain.errors import (
     ModelTruncated,
     ModelUnreachable,
 )
+from domain.identifiers import UserId
 from domain.secret import Secret
 from infrastructure.upstreams.breaker import Breaker, Breakers
 from infrastructure.upstreams.limits import Limits
@@ -237,12 +238,12 @@ def test_each_server_has_its_own() -> None:
     assert lets_through(breakers.of("two"))
 
 
-def test_what_users_do_to_a_server_is_not_counted_for_the_operator() -> None:
-    users = ModelServer("https://api.example.com/v1", Secret("sk-theirs"), trusted=False)
-    operators = replace(users, trusted=True)
-    assert users.name != operators.name
-    assert users.name == replace(users, key=None).name
-    assert "sk-theirs" not in users.name
+def test_what_a_user_does_to_a_server_is_counted_for_nobody_else() -> None:
+    adas = ModelServer("https://api.example.com/v1", Secret("sk-theirs"), True, UserId(1))
+    bobs, operators = replace(adas, user=UserId(2)), replace(adas, user=None)
+    assert len({adas.name, bobs.name, operators.name}) == 3
+    assert adas.name == replace(adas, key=None, trusted=False).name
+    assert "sk-theirs" not in adas.name
 
 
 def test_any_number_of_servers_may_be_named_and_those_in_use_are_remembered() -> None:

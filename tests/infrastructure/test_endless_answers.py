@@ -13,7 +13,7 @@ from infrastructure.upstreams.limits import Limits
 from tests.answers import hear
 from tests.infrastructure.conftest import MakeModel
 from tests.infrastructure.replies import lines
-from tests.upstream import Call, Upstream
+from tests.upstream import Call, Upstream, hello
 
 MIB = 1024 * 1024
 QUICK = Limits(first_event=0.15, gap=0.15, total=600)
@@ -112,13 +112,36 @@ async def test_lines_that_say_nothing_without_end_take_no_memory(
 ) -> None:
     flood = Flood(part * (64 * 1024 // len(part)), head() + HI)
     server.answers(flood)
-    limits = Limits(first_event=10, gap=0.15, total=600, reply_bytes=1024 * MIB)
+    limits = Limits(gap=0.15, silent_bytes=1024 * MIB, reply_bytes=1024 * MIB)
     with memory() as grown_to:
         heard = await hear(make_model(limits=limits))
         grown = grown_to()
     assert heard.pieces == [TextPiece("Hi")]
     assert heard.code == "upstream_timeout"
     assert grown < 30 * MIB
+
+
+async def test_only_so_much_may_come_that_says_nothing(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    flood = Flood(b": hm\n" * 10_000, head() + HI)
+    server.answers(flood)
+    heard = await hear(make_model(limits=Limits(silent_bytes=MIB)))
+    assert (heard.pieces, heard.code) == ([TextPiece("Hi")], "upstream_overflow")
+
+
+async def test_much_may_come_between_many_pieces(server: Upstream, make_model: MakeModel) -> None:
+    async def says_little(call: Call) -> None:
+        await call.begin()
+        for _ in range(20):
+            await call.chunk("x")
+            await call.write(b": hm\n" * 1_000)
+        await call.finish()
+        await call.done()
+
+    server.answers(says_little)
+    heard = await hear(make_model(limits=Limits(silent_bytes=8_000)))
+    assert (heard.text, heard.code) == ("x" * 20, None)
 
 
 async def test_empty_events_without_end_are_cut(server: Upstream, make_model: MakeModel) -> None:
@@ -276,3 +299,30 @@ async def test_heads_without_end_are_cut(
     assert heard.pieces == []
     assert heard.failure is not None
     assert grown < 30 * MIB
+
+
+async def test_a_few_informational_replies_may_come_first(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    """They are counted anew for each reply of a connection."""
+
+    async def hesitates(call: Call) -> None:
+        for _ in range(10):
+            await call.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+        await hello(call)
+
+    server.answers(hesitates)
+    before = server.connections
+    heard = [await hear(make_model()) for _ in range(3)]
+    assert [(each.text, each.code) for each in heard] == [("Hello", None)] * 3
+    assert server.connections == before
+
+
+@pytest.mark.usefixtures("no_waiting")
+async def test_informational_replies_without_end_are_cut_before_the_time_is_over(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    server.answers(Flood(b"HTTP/1.1 102 Processing\r\n\r\n" * 50))
+    heard = await hear(make_model(limits=Limits(first_event=60)))
+    assert heard.code == "upstream_malformed"
+    assert "HTTP" in str(heard.failure)

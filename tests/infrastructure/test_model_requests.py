@@ -214,6 +214,7 @@ def waits() -> Iterator[asyncio.Queue[float]]:
         ("", 0.5, 1),
         ("Fri, 21 Nov 2025 12:00:00 GMT", 0, 0),
         ("Fri, 21 Nov 2025 12:00:00 -0000", 0.5, 1),
+        ("Thu, 01 Jan 2026 00:00:00 +99999999999999999999", 0.5, 1),
     ],
 )
 async def test_a_server_that_says_when_to_come_back_is_obeyed(

@@ -1,6 +1,7 @@
 """What becomes of answers of servers of all kinds, over real sockets."""
 
 import asyncio
+import gc
 import json
 from contextlib import aclosing
 
@@ -754,3 +755,60 @@ async def test_all_who_come_first_share_one_client() -> None:
 
 async def test_what_was_never_opened_can_be_closed() -> None:
     await Connections(10, frozenset()).close()
+
+
+async def test_framing_that_breaks_in_mid_answer_is_known_at_once(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    async def breaks(call: Call) -> None:
+        await call.begin()
+        await call.chunk("so far")
+        await call.send(b"no chunk\r\n")
+        await call.hang()
+
+    server.answers(breaks)
+    heard = await hear(make_model(limits=Limits(gap=120)))
+    assert (heard.text, heard.code) == ("so far", "upstream_truncated")
+
+
+async def test_what_ended_well_hears_nothing_of_a_later_end_of_its_connection(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    seen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
+    assert (await hear(make_model())).text == "Hello"
+    server.calls[0].reset()
+    await server.alone.wait()
+    gc.collect()
+    assert seen == []
+
+
+async def test_waits_between_two_calls_do_not_exceed_the_time_for_all(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    server.answers(lambda call: call.reply(429, retry_after="15"))
+    heard = await hear(make_model(limits=Limits(total=0.3)))
+    assert heard.code == "upstream_timeout"
+    assert str(heard.failure) == "The model's answer took too long."
+    assert len(server.calls) == 1
+
+
+async def test_a_connection_that_is_used_for_long_holds_no_answer_of_the_past(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    for _ in range(20):
+        assert (await hear(make_model())).text == "Hello"
+    assert server.connections == 1
+    gc.collect()
+    assert sum(type(each).__name__ == "AiohttpReply" for each in gc.get_objects()) <= 1
+
+
+@pytest.mark.usefixtures("no_waiting")
+async def test_a_refusal_that_is_packed_is_still_a_refusal(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    async def busy(call: Call) -> None:
+        await call.reply(429, b"\x1f\x8b packed", content_encoding="gzip")
+
+    server.answers(busy, hello)
+    assert (await hear(make_model())).text == "Hello"

@@ -8,6 +8,7 @@ import pytest
 from application.ports import ServerModel
 from domain.api_config import ApiConfig
 from domain.errors import KeyUnreadable, ModelNotFound
+from domain.identifiers import UserId
 from domain.secret import Secret
 from infrastructure.models.openai_compatible import OpenAICompatibleModel
 from infrastructure.models.registry import Models, OwnModel, dialects, simulated_models
@@ -123,6 +124,8 @@ async def test_one_users_broken_server_is_left_alone_and_the_others_are_not(
         await call.done()
 
     server.answers(answers)
+    theirs = replace(broken, owner=UserId(2))
+    assert (await hear(models.configured(theirs))).text == "Hi"
     whole = config(base_url=server.base_url)
     heard = await asyncio.gather(*(hear(models.configured(whole)) for _ in range(5)))
     assert {each.text for each in heard} == {"Hi"}

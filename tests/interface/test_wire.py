@@ -46,8 +46,8 @@ from interface.wire.incoming import (
     parse_frame,
     parse_key,
     parse_limit,
-    parse_message_cursor,
     parse_model_name,
+    parse_number_cursor,
     parse_session_cursor,
 )
 from interface.wire.outgoing import (
@@ -376,13 +376,13 @@ def _encoded(value: object) -> str:
 )
 def test_any_cursor_is_read_or_is_refused(text: str) -> None:
     assert pointers(lambda: parse_session_cursor(text)) in (None, ["/cursor"])
-    assert pointers(lambda: parse_message_cursor(text)) in (None, ["/cursor"])
+    assert pointers(lambda: parse_number_cursor(text)) in (None, ["/cursor"])
     assert pointers(lambda: parse_api_cursor(text)) in (None, ["/cursor"])
 
 
 def test_no_cursor_is_the_beginning() -> None:
     assert parse_session_cursor(None) is None
-    assert parse_message_cursor(None) is None
+    assert parse_number_cursor(None) is None
     assert parse_api_cursor(None) is None
 
 

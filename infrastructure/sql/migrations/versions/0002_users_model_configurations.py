@@ -27,6 +27,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "name", name=op.f("uq_user_apis_user_id_name")),
         sqlite_autoincrement=True,
     )
+    op.add_column(
+        "generations",
+        sa.Column("api_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+    )
     with op.batch_alter_table("user_apis", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_user_apis_user_id_id"), ["user_id", "id"], unique=False
@@ -34,6 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("generations", "api_id")
     with op.batch_alter_table("user_apis", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_apis_user_id_id"))
 
