@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from math import inf
 from typing import Final
 
@@ -174,10 +173,16 @@ class AnswerReader:
             self._reply.give_up(ModelTimedOut("The model's server did not begin in time."))
 
     async def _part(self) -> None:
-        with suppress(TimeoutError, ModelFailed):
+        try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 while await self._reply.read():
                     pass
+        except TimeoutError:
+            pass
+        except ModelFailed:
+            # Some servers say [DONE] when they break an answer off, and leave its reply unfinished.
+            if self._completion.finish.reason is None:
+                raise
 
 
 def _size(piece: Piece) -> int:

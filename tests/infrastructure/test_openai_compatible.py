@@ -812,3 +812,21 @@ async def test_a_refusal_that_is_packed_is_still_a_refusal(
 
     server.answers(busy, hello)
     assert (await hear(make_model())).text == "Hello"
+
+
+@pytest.mark.parametrize(("reason", "code"), [(None, "upstream_truncated"), ("stop", None)])
+async def test_who_says_done_and_leaves_its_reply_unfinished_must_have_given_a_reason(
+    server: Upstream, make_model: MakeModel, reason: str | None, code: str | None
+) -> None:
+    """As llama-cpp-python does with an answer that it breaks off for another request."""
+
+    async def breaks_off(call: Call) -> None:
+        await call.begin()
+        await call.chunk("so far")
+        await call.finish(reason)
+        await call.write(b"data: [DONE]\n\n")
+        call.cut()
+
+    server.answers(breaks_off)
+    heard = await hear(make_model())
+    assert (heard.text, heard.code) == ("so far", code)
