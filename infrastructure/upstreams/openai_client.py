@@ -10,24 +10,17 @@ call that carries a user's key.
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from aiohttp import (
-    AsyncResolver,
     ClientConnectionError,
     ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientSession,
     ClientTimeout,
-    DummyCookieJar,
     InvalidUrlClientError,
-    StreamReader,
-    TCPConnector,
-    ThreadedResolver,
 )
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import HttpProcessingError, RawResponseMessage
 from httpx2 import AsyncBaseTransport, AsyncByteStream, AsyncClient, InvalidURL, Request, Response
 from openai import APIStatusError, AsyncOpenAI, Omit, omit
 from openai.types.chat import ChatCompletionMessageParam
@@ -42,21 +35,13 @@ from domain.errors import (
     ModelTruncated,
     ModelUnreachable,
 )
-from infrastructure.upstreams.addresses import AddressRefused, public_socket
+from infrastructure.upstreams.addresses import AddressRefused
 from infrastructure.upstreams.limits import READ_BYTES
 from infrastructure.upstreams.model_server import ModelServer
+from infrastructure.upstreams.pool import open_pool
 from infrastructure.upstreams.refusals import refusal
 
-_OURS: Final = {
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "Content-Type": "application/json",
-    "User-Agent": "llm-chat",
-}
-"""What is sent to every server, beside its key; of the client's own headers nothing is."""
-_IDLE_SECONDS: Final = 30.0
 _MOST_OF_AN_ERROR: Final = 64 * 1024
-_MOST_INFORMATIONAL: Final = 10
 _MOST_CLIENTS: Final = 100
 _REPLY: Final = "llm_chat.reply"
 
@@ -118,7 +103,7 @@ class OpenAIClient:
 
     def __init__(self, connect_seconds: float, allowed_hosts: frozenset[str]) -> None:
         """`allowed_hosts`: `host` or `host:port`, which users may reach wherever they are."""
-        anywhere, outside = _session(guarded=False), _session(guarded=True)
+        anywhere, outside = open_pool(guarded=False), open_pool(guarded=True)
         self._sessions = (anywhere, outside)
         timeout = ClientTimeout(total=None, connect=connect_seconds)
         trusted = _Transport(timeout, anywhere)
@@ -183,47 +168,6 @@ class OpenAIClient:
             extra_headers={"Authorization": key},
         ).__aenter__()
         return answer.http_response
-
-
-def _session(*, guarded: bool) -> ClientSession:
-    # As many connections as answers: their number is limited where requests are taken.
-    connector = _Connector(
-        limit=0,
-        keepalive_timeout=_IDLE_SECONDS,
-        socket_factory=public_socket if guarded else None,
-        # Names that users choose may be slow to resolve, and must not take the few threads in
-        # which the machine's own resolver answers.
-        resolver=AsyncResolver() if guarded else ThreadedResolver(),
-    )
-    return ClientSession(
-        connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False, headers=_OURS
-    )
-
-
-class _Connector(TCPConnector):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._factory = functools.partial(_protocol, asyncio.get_running_loop())
-
-
-class _Protocol(ResponseHandler):
-    """A connection on which replies do not begin for ever: aiohttp takes informational ones (1xx)
-    without end, and without giving way."""
-
-    _informational = 0
-
-    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        self._informational = self._informational + 1 if data[0].code < 200 else 0
-        if self._informational <= _MOST_INFORMATIONAL:
-            super().feed_data(data, size)
-        elif self._informational == _MOST_INFORMATIONAL + 1:
-            self.set_exception(HttpProcessingError(message="too many informational replies"))
-            if self.transport is not None:
-                self.transport.close()
-
-
-def _protocol(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
-    return _Protocol(loop)
 
 
 class _Transport(AsyncBaseTransport):
