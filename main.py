@@ -16,13 +16,15 @@ from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
 from domain.secret import Secret
+from infrastructure.audit_log import write_audit_line
 from infrastructure.key_file import make_key_file, read_key_file
 from infrastructure.key_ring import BadEncryptionKeys, KeyRing, parse_keys
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, simulated_models
 from infrastructure.models.token_estimate import estimate_tokens
-from infrastructure.personas_file import BadPersonasFile, read_personas
+from infrastructure.personas_file import BadPersonasFile, FilePersonas
 from infrastructure.random_ids import RandomIds
 from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
 from infrastructure.sql.sqlite import SqliteDatabase
@@ -51,6 +53,8 @@ QUIET: Final = (
 )
 KEY_FILE: Final = "encryption.key"
 """Beside the database whose keys it seals: in `data/`, unless that is elsewhere."""
+PERSONAS_SECONDS: Final = 1.0
+"""How often the personas' file is looked at."""
 MAKE_A_KEY: Final = (
     '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
 )
@@ -96,7 +100,7 @@ def open_key_ring(settings: Settings, *, makes: bool) -> KeyRing:
 async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Ports]:
     """If `embedded`, whatever is missing is made. Raises NotReady, DatabaseUnavailable, and for
     what is there but of no use BadPersonasFile, BadEncryptionKeys, CannotMigrate."""
-    personas = read_personas(settings.personas_file)
+    personas = FilePersonas(settings.personas_file)
     stream = MemoryEventStream()
     async with AsyncExitStack() as closing:
         closing.callback(stream.close)
@@ -119,13 +123,17 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
         )
         if settings.openai_model:
             await connections.open()  # not in the time of the first answer
+        reading = asyncio.create_task(repeat(PERSONAS_SECONDS, personas.refresh))
+        closing.callback(reading.cancel)
         yield Ports(
             OpenSqlUnitOfWork(database, key_ring),
             MemoryRequestQueue(),
             stream,
+            MemoryWakeUps(),
             models,
             personas,
             RandomIds(),
+            [write_audit_line],
         )
 
 
@@ -185,7 +193,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
         async with open_ports(settings, embedded=answers) as ports:
-            web = build_web(ports)
+            web = build_web(ports, settings.sync_timeout)
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []
 

@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
     context_messages: Annotated[int, Field(ge=1, le=1_000)] = 20
     context_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 16_000
+    sync_timeout: Seconds = 300.0
     lease_seconds: Seconds = 6.0
     sweep_seconds: Seconds = 2.0
     watchdog_seconds: Seconds = 5.0

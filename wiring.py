@@ -1,9 +1,12 @@
 """Which use case stands behind which door, whatever the technology."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from application.accepting import StoreGeneration
+from application.announce import AnnounceTo, Listener
 from application.answer_message import AnswerMessage
 from application.api_configs import (
     AddApi,
@@ -13,7 +16,9 @@ from application.api_configs import (
     ReadFirstApi,
     ReadNamedApi,
 )
+from application.await_answer import AwaitAnswer
 from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
+from application.change_session import ChangeSession, ClearHistory, DeleteSession
 from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
@@ -23,8 +28,19 @@ from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
 from application.list_models import ListModels
 from application.open_session import OpenSession
-from application.ports import ChatModels, EventStream, Ids, OpenUnitOfWork, Personas, RequestQueue
+from application.personas import ChooseDefaultPersona, ListPersonas
+from application.ports import (
+    ChatModels,
+    EventStream,
+    Ids,
+    OpenUnitOfWork,
+    Personas,
+    RequestQueue,
+    WakeUps,
+)
+from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
+from application.stop_generation import StopGeneration
 from application.submit_message import SubmitMessage
 from application.sweep_generations import SweepGenerations
 from application.try_api import TryApi
@@ -36,6 +52,8 @@ from interface.asker import OpenDoor
 from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
+from interface.messages import MessageRoutes
+from interface.personas import PersonaRoutes
 from interface.sessions import SessionRoutes
 from interface.sse import sse_routes
 from interface.websocket import WebSocketDoor
@@ -49,9 +67,11 @@ class Ports:
     open_unit_of_work: OpenUnitOfWork
     queue: RequestQueue
     stream: EventStream
+    wake_ups: WakeUps
     models: ChatModels
     personas: Personas
     ids: Ids
+    listeners: Sequence[Listener] = ()
 
 
 def build_worker(
@@ -62,12 +82,14 @@ def build_worker(
     sweep_seconds: float,
 ) -> Worker:
     database, stream, queue = ports.open_unit_of_work, ports.stream, ports.queue
+    announce = AnnounceTo(ports.listeners)
     claims = Claims()
-    end = EndGeneration(database, stream, queue)
+    end = EndGeneration(database, stream, queue, announce)
     choose_model = ChooseModel(ports.models)
     return Worker(
         queue,
-        ClaimGeneration(database, choose_model, ports.personas, window, lease_seconds),
+        ports.wake_ups,
+        ClaimGeneration(database, choose_model, ports.personas, window, lease_seconds, announce),
         AnswerMessage(database, stream, claims, end),
         RenewClaims(database, claims, lease_seconds),
         SweepGenerations(database, stream, end, claims, sweep_seconds),
@@ -89,8 +111,10 @@ class Web:
     watch: WatchSessions
 
 
-def build_web(ports: Ports) -> Web:
-    database, stream = ports.open_unit_of_work, ports.stream
+def build_web(ports: Ports, sync_timeout: float) -> Web:
+    """`sync_timeout`: seconds that a request waits for its whole answer."""
+    database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
+    announce = AnnounceTo(ports.listeners)
     models, personas, ids = ports.models, ports.personas, ports.ids
     choose_model = ChooseModel(models)
     who = OpenDoor(EnterOpenly(database))
@@ -98,16 +122,33 @@ def build_web(ports: Ports) -> Web:
     follow_session = FollowSession(database, stream, followers)
     follow_generation = FollowGeneration(database, stream, followers)
     open_session = OpenSession(database, choose_model, personas, ids)
-    submit = SubmitMessage(database, ports.queue, choose_model, personas, ids)
+    store_generation = StoreGeneration(choose_model, personas)
+    submit = SubmitMessage(database, ports.queue, store_generation, ids, announce)
+    end = EndGeneration(database, stream, ports.queue, announce)
+    stop = StopGeneration(database, end, wake_ups)
     health = HealthRoutes(database)
     sessions = SessionRoutes(
         who,
         open_session,
         ListSessions(database),
         ReadSession(database),
-        ReadMessages(database),
-        submit,
+        ChangeSession(database, choose_model, personas),
+        DeleteSession(database, stream, wake_ups, announce),
     )
+    messages = MessageRoutes(
+        who,
+        ReadMessages(database),
+        ClearHistory(database),
+        submit,
+        RegenerateAnswer(database, ports.queue, store_generation, ids),
+        AwaitAnswer(database, follow_generation, sync_timeout),
+        follow_generation,
+        heartbeats,
+    )
+    persona_routes = PersonaRoutes(
+        who, ListPersonas(database, personas), ChooseDefaultPersona(database, personas)
+    )
+    generations = GenerationRoutes(who, ReadGeneration(database, stream), stop)
     apis = ApiConfigRoutes(
         who,
         AddApi(database, models),
@@ -123,10 +164,12 @@ def build_web(ports: Ports) -> Web:
         [
             *health.routes(),
             *sessions.routes(),
+            *messages.routes(),
+            *persona_routes.routes(),
             *apis.routes(),
             *sse_routes(who, follow_session, follow_generation, heartbeats),
-            *GenerationRoutes(who, ReadGeneration(database, stream)).routes(),
-            *WebSocketDoor(who, open_session, follow_session, submit).routes(),
+            *generations.routes(),
+            *WebSocketDoor(who, open_session, follow_session, submit, stop).routes(),
         ]
     )
     watch = WatchSessions(database, followers)

@@ -4,10 +4,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+from application.catch_up import terminal_event
 from application.claim_generation import Claimed
-from application.claims import Claims, Interruption
+from application.claims import Claim, Claims, Interruption
 from application.end_generation import EndGeneration
-from application.events import Chunk, Reasoning, Reset, Start
+from application.events import Chunk, Reasoning, Reset, Snapshot, Start
 from application.ports import (
     ChatModel,
     EventStream,
@@ -18,7 +19,7 @@ from application.ports import (
     ReasoningPiece,
     TextPiece,
 )
-from domain.errors import ChatError
+from domain.errors import ChatError, DatabaseUnavailable
 from domain.generation import Ending, Failure, Generation, GenerationStatus
 from domain.message import storable
 from domain.prompt import Prompt
@@ -36,6 +37,7 @@ class Answer:
     """What the model has given so far."""
 
     text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
     finish: Finish | None = None
 
     def add(self, piece: Piece, generation: Generation, writer: EventWriter) -> None:
@@ -46,9 +48,15 @@ class Answer:
                 self.text.append(text)
                 writer.write(Chunk(generation.id, text))
             case ReasoningPiece(text):
-                writer.write(Reasoning(generation.id, storable(text)))
+                text = storable(text)
+                self.reasoning.append(text)
+                writer.write(Reasoning(generation.id, text))
             case Finish():
                 self.finish = piece
+
+    def so_far(self, generation: Generation) -> Snapshot:
+        text, reasoning = "".join(self.text), "".join(self.reasoning)
+        return Snapshot(generation.id, generation.attempt, text, reasoning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ class AnswerMessage:
             writer.write(_opening(generation, claimed.prompt))
             answer = Answer()
             failure = await self._listen(claimed, answer, writer)
-            why = claim.interruption.result() if claim.interruption.done() else None
+            generation, why = claim.generation, claim.must_end
             if why is Interruption.FENCED:
                 log.info("%s is answered by another worker now", generation.id)
             elif why is Interruption.RELEASE and answer.finish is None:
@@ -85,16 +93,43 @@ class AnswerMessage:
         """Fill `answer` until the model ends or the claim is interrupted."""
         if isinstance(claimed.model, Failure):
             return claimed.model
-        interruption = claimed.claim.interruption
+        claim = claimed.claim
         listening = asyncio.create_task(self._stream(claimed, claimed.model, answer, writer))
         try:
-            await asyncio.wait((listening, interruption), return_when=asyncio.FIRST_COMPLETED)
+            while not listening.done() and claim.must_end is None:
+                if claim.interruption.done():
+                    await self._step_aside(claim, answer, writer)
+                    claim.go_on()
+                waited_for = (listening, claim.interruption)
+                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         finally:
             listening.cancel()
             await asyncio.wait((listening,), timeout=_CLOSE_SECONDS)
         if listening.done() and not listening.cancelled():
             return listening.result()
-        return None if interruption.done() else TRUNCATED
+        return TRUNCATED if claim.must_end is None else None
+
+    async def _step_aside(self, claim: Claim, answer: Answer, writer: EventWriter) -> None:
+        """Let the ends be told of those that were stopped while they waited behind this one. Their
+        positions lie above its own, so it goes on above theirs, from a snapshot."""
+        generation, claim.moving = claim.generation, True
+        try:
+            async with self.open_unit_of_work() as work:
+                stepped = await work.generations.step_aside(generation.id, generation.fence)
+                if stepped is None:
+                    return
+                await work.commit()
+                stopped, claim.generation = stepped
+        except DatabaseUnavailable as error:
+            log.warning("%s does not step aside: %s", generation.id, error)
+            return  # they are told when this one has ended
+        finally:
+            claim.moving = False
+        for one in stopped:
+            writer.rise(one.fence)
+            writer.write(terminal_event(one))
+        writer.rise(claim.generation.fence)
+        writer.write(answer.so_far(claim.generation))
 
     async def _stream(
         self, claimed: Claimed, model: ChatModel, answer: Answer, writer: EventWriter

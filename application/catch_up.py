@@ -6,6 +6,8 @@ with generations in the order of their fences, and out comes what to show next.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final
 
 from application.events import (
     Chunk,
@@ -20,6 +22,8 @@ from application.events import (
 )
 from domain.generation import Failure, Generation, GenerationStatus
 from domain.position import ORIGIN, Position
+
+_position: Final = attrgetter("position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ def catch_up(
         for entry in held
         if entry.position.fence > newest and entry.event.generation_id not in known
     ]
-    return shown
+    # One that stepped aside for another's end has events on both sides of it.
+    return sorted(shown, key=_position)
 
 
 def _running(generation: Generation, own: Sequence[Entry]) -> Iterator[Entry]:
@@ -118,8 +123,9 @@ def _snapshot(generation: Generation, seen: Seen, *, recovered: bool) -> Entry:
 
 
 def _whole(generation: Generation, end: Position, *, recovered: bool) -> Iterator[Entry]:
-    text = Snapshot(generation.id, generation.attempt, generation.text, recovered=recovered)
-    yield Entry(Position(end.fence, end.seq - 1), text)
+    if end.seq > 0:  # else it was stopped before it began
+        text = Snapshot(generation.id, generation.attempt, generation.text, recovered=recovered)
+        yield Entry(Position(end.fence, end.seq - 1), text)
     yield Entry(end, terminal_event(generation))
 
 

@@ -2,8 +2,9 @@ from dataclasses import dataclass
 
 from application.choose_model import ChooseModel
 from application.claims import Claim
-from application.ports import ChatModel, OpenUnitOfWork, Personas, UnitOfWork
+from application.ports import Announce, ChatModel, OpenUnitOfWork, Personas, UnitOfWork
 from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
+from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
 from domain.identifiers import GenerationId
 from domain.prompt import ContextWindow, Prompt, build_prompt
@@ -28,6 +29,7 @@ class ClaimGeneration:
     personas: Personas
     window: ContextWindow
     lease_seconds: float
+    announce: Announce
 
     async def __call__(self, generation_id: GenerationId) -> Claimed | None:
         """None if there is nothing to do: it is answered, somebody else's, or not yet its turn."""
@@ -40,9 +42,16 @@ class ClaimGeneration:
                 generation.session_id, generation.number, self.window.messages
             )
             model = await self._model(work, generation)
+            system_prompt = session.system_prompt if session else None
+            if not system_prompt:
+                system_prompt = await self._persona(work, generation)
             await work.commit()
-        own = session.system_prompt if session else None
-        prompt = build_prompt(own or self._persona(generation), recent, self.window)
+        self.announce(
+            GenerationStarted(
+                generation.owner, generation.session_id, generation.id, generation.attempt
+            )
+        )
+        prompt = build_prompt(system_prompt, recent, self.window)
         return Claimed(Claim(generation), model, prompt, session.title if session else None)
 
     async def _model(self, work: UnitOfWork, generation: Generation) -> ChatModel | Failure:
@@ -51,9 +60,10 @@ class ClaimGeneration:
         except (ModelNotFound, KeyUnreadable) as error:  # it was there when it was accepted
             return Failure(error.code, str(error))
 
-    def _persona(self, generation: Generation) -> str | None:
+    async def _persona(self, work: UnitOfWork, generation: Generation) -> str | None:
+        name = generation.persona or await work.users.default_persona(generation.owner)
         try:
-            persona = self.personas.choose(generation.persona)
-        except PersonaNotFound:  # it was there when the message was accepted
+            persona = self.personas.choose(name)
+        except PersonaNotFound:  # it was there when it was chosen
             persona = self.personas.choose(None)
         return persona.content if persona else None

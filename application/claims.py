@@ -11,27 +11,44 @@ from domain.identifiers import GenerationId
 
 
 class Interruption(Enum):
-    """Why an answer must end before the model has ended it."""
+    """Why an answer must end before the model has ended it; or in one case, must only pause."""
 
     STOP = auto()  # a person asked for it: keep the text so far
     FENCED = auto()  # another worker has it: write nothing any more
     RELEASE = auto()  # this process ends: give it back
+    STEP_ASIDE = auto()  # what was stopped behind it is to be told, then it goes on
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Claim:
-    """A generation that is ours for as long as its fence is the highest, with what its model is
-    to be told."""
+    """A generation that is ours for as long as its fence holds. The fence changes when it steps
+    aside; `moving` says that it may be another one in the database already."""
 
     generation: Generation
+    moving: bool = False
     interruption: "asyncio.Future[Interruption]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+    _then: Interruption | None = None
+
+    @property
+    def must_end(self) -> Interruption | None:
+        """The first reason to end it counts."""
+        why = self.interruption.result() if self.interruption.done() else None
+        return self._then if why is Interruption.STEP_ASIDE else why
 
     def interrupt(self, why: Interruption) -> None:
-        """The first reason counts."""
         if not self.interruption.done():
             self.interruption.set_result(why)
+        elif self.must_end is None and why is not Interruption.STEP_ASIDE:
+            self._then = why
+
+    def go_on(self) -> None:
+        """It has stepped aside."""
+        then, self._then = self._then, None
+        self.interruption = asyncio.get_running_loop().create_future()
+        if then is not None:
+            self.interrupt(then)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from application.catch_up import terminal_event
 from application.events import Snapshot
 from application.hint import hint
 from application.ports import (
+    Announce,
     EventStream,
     EventWriter,
     OpenUnitOfWork,
@@ -15,7 +16,8 @@ from application.ports import (
     UnitOfWork,
 )
 from domain.errors import DatabaseUnavailable
-from domain.generation import Ending, Failure, Generation
+from domain.events import GenerationCompleted, GenerationFailed, GenerationStopped
+from domain.generation import Ending, Generation, GenerationStatus
 from domain.repositories import Finished
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class EndGeneration:
     open_unit_of_work: OpenUnitOfWork
     stream: EventStream
     queue: RequestQueue
+    announce: Announce
 
     async def __call__(
         self,
@@ -45,13 +48,13 @@ class EndGeneration:
             return False
         writer.write(terminal_event(finished.generation, title))
         await writer.flush()
-        await self._look_behind(finished)
+        await self._go_on(finished)
         return True
 
-    async def as_lost(self, generation: Generation, text: str, failure: Failure) -> bool:
-        """Fail a generation whose workers are gone, with the text that was seen of it."""
+    async def as_lost(self, generation: Generation, ending: Ending) -> bool:
+        """End a generation whose workers are gone, with the text that was seen of it."""
         async with self.open_unit_of_work() as work:
-            finished = await work.generations.fail_lost(generation.id, text, failure)
+            finished = await work.generations.end_lost(generation.id, ending)
             if finished is None:
                 return False
             await work.commit()
@@ -60,12 +63,27 @@ class EndGeneration:
         writer.write(Snapshot(ended.id, ended.attempt, ended.text, recovered=False))
         writer.write(terminal_event(ended))
         await writer.flush()
-        await self._look_behind(finished)
+        await self._go_on(finished)
         return True
 
-    async def _look_behind(self, finished: Finished) -> None:
+    async def tell_stopped(self, finished: Finished) -> None:
+        """Of one that was stopped while it waited. If it was behind another one, its event comes
+        after that one's, for positions rise; who follows it alone sees it in the database."""
+        if not finished.is_behind:
+            await self._write_end(finished.generation)
+        await self._go_on(finished)
+
+    async def _go_on(self, finished: Finished) -> None:
+        for stopped in finished.stopped_behind:
+            await self._write_end(stopped)
+        self.announce(_what_happened(finished.generation))
         if finished.next_id is not None:
             await hint(self.queue, finished.next_id)
+
+    async def _write_end(self, stopped: Generation) -> None:
+        writer = self.stream.writer(stopped.session_id, stopped.fence)
+        writer.write(terminal_event(stopped))
+        await writer.flush()
 
     async def _stored(self, generation: Generation, ending: Ending) -> Finished | None:
         """Tries again while the database is away: the fence makes a repeat harmless."""
@@ -91,3 +109,14 @@ async def _stored_before(work: UnitOfWork, generation: Generation) -> Finished |
     if found is not None and found.ended and found.fence == generation.fence:
         return Finished(found, None)
     return None
+
+
+def _what_happened(
+    ended: Generation,
+) -> GenerationCompleted | GenerationStopped | GenerationFailed:
+    which = (ended.owner, ended.session_id, ended.id)
+    if ended.failure is not None:
+        return GenerationFailed(*which, ended.failure)
+    if ended.status is GenerationStatus.COMPLETED:
+        return GenerationCompleted(*which)
+    return GenerationStopped(*which)

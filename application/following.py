@@ -144,14 +144,15 @@ class Following:
         """Whether another answer begins although what was before it was not seen to end."""
         answering, fence = self._answering, self.position.fence
         for entry in entries:
-            if isinstance(entry.event, Terminal):
-                answering = None
-            elif isinstance(entry.event, Opening):
-                if answering not in (None, entry.event.generation_id):
+            if entry.position.fence > fence + 1:
+                return True  # what happened between was shown elsewhere, if at all
+            event = entry.event
+            if isinstance(event, Terminal):
+                answering = None if event.generation_id == answering else answering
+            elif isinstance(event, Opening):
+                if answering not in (None, event.generation_id):
                     return True
-                if entry.position.fence > fence + 1:
-                    return True  # what was claimed between was shown elsewhere, if at all
-                answering = entry.event.generation_id
+                answering = event.generation_id
             fence = entry.position.fence
         return False
 
@@ -161,7 +162,8 @@ class Following:
             if isinstance(event, Opening):
                 self._answering = event.generation_id
             elif isinstance(event, Terminal):
-                self._answering = None
+                if event.generation_id == self._answering:
+                    self._answering = None
                 self._ended = self._ended or event.generation_id == self.only
         if entries:
             self.position = max(self.position, entries[-1].position)
@@ -208,7 +210,8 @@ class Look:
             generation = await work.generations.find(only, self.user)
             if generation is None:
                 return None
-            return Looked(session.end, [generation] if generation.attempt else [])
+            begun = generation.attempt or generation.ended
+            return Looked(session.end, [generation] if begun else [])
 
 
 @dataclass(frozen=True, slots=True)

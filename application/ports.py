@@ -7,6 +7,7 @@ from typing import Protocol
 
 from application.events import Entry, StreamEvent
 from domain.api_config import ApiConfig
+from domain.events import DomainEvent
 from domain.identifiers import GenerationId, SessionId
 from domain.message import Usage
 from domain.persona import Persona
@@ -70,6 +71,26 @@ class RequestQueue(Protocol):
         """The request was claimed, or needs no claim: forget it."""
 
 
+class WakeUps(Protocol):
+    """Tells all workers at once that a session was changed under an answer: it is to stop, or is
+    gone. A hint, like a request: the database holds what is wished, and the next heartbeat finds
+    it."""
+
+    async def wake(self, session_id: SessionId) -> None:
+        """Never waits for a worker, and raises nothing: it may be lost."""
+
+    def woken(self) -> AsyncGenerator[SessionId, None]:
+        """Those that are woken from the first `anext` on, without end. Who is slow misses some."""
+
+
+class Announce(Protocol):
+    """Tells listeners what has happened, once it is committed."""
+
+    def __call__(self, event: DomainEvent) -> None:
+        """Neither waits nor raises, whatever the listeners do. A process that dies tells nothing:
+        listeners that must miss nothing read the database."""
+
+
 class PositionLost(Exception):
     """What came right after a position is no longer held: look into the database, and go on from
     `floor`, after which everything is held."""
@@ -104,6 +125,10 @@ class EventWriter(Protocol):
     def write(self, event: StreamEvent) -> None:
         """Never waits. Pieces of text that come faster than they are shown are joined."""
 
+    def rise(self, fence: int) -> None:
+        """Go on under a higher fence, from its seq 0. What is not stored yet is dropped: a snapshot
+        is to be written next."""
+
     async def flush(self) -> Position:
         """Returns the new `top` once all that was written is stored, or will not be. Takes a
         second at most and raises nothing: the stream may be away, the database decides."""
@@ -122,6 +147,10 @@ class EventStream(Protocol):
 
     async def held(self, session_id: SessionId) -> Sequence[Entry]:
         """All that is held, in order, without a gap; nothing if the stream is away."""
+
+    async def remove(self, session_id: SessionId) -> None:
+        """The session is gone: nothing of it is held, nothing of what a claim of before writes is
+        stored, and for its subscribers `next` raises PositionLost. Raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +209,10 @@ class ChatModels(Protocol):
 
 
 class Personas(Protocol):
+    @property
+    def names(self) -> Sequence[str]:
+        """The first one is the default."""
+
     def choose(self, name: str | None) -> Persona | None:
         """The persona of that name, or the default one; None if there are none at all.
         Raises PersonaNotFound."""

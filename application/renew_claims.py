@@ -1,7 +1,9 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from application.claims import Claims, Interruption
+from application.claims import Claim, Claims, Interruption
 from application.ports import OpenUnitOfWork
+from domain.identifiers import SessionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,16 @@ class RenewClaims:
     lease_seconds: float
 
     async def __call__(self) -> None:
-        claims = list(self.claims)
+        await self._renew(list(self.claims))
+
+    async def of_session(self, session_id: SessionId) -> None:
+        """At once, because the session was changed under what is answered in it."""
+        claims = [claim for claim in self.claims if claim.generation.session_id == session_id]
+        await self._renew(claims)
+        for claim in claims:
+            claim.interrupt(Interruption.STEP_ASIDE)
+
+    async def _renew(self, claims: Sequence[Claim]) -> None:
         if not claims:
             return
         held = [(claim.generation.id, claim.generation.fence) for claim in claims]
@@ -22,8 +33,9 @@ class RenewClaims:
             renewals = await work.generations.renew(held, self.lease_seconds)
             await work.commit()
         stop_requested = {renewal.generation_id: renewal.stop_requested for renewal in renewals}
-        for claim in claims:
-            if claim.generation.id not in stop_requested:
+        for claim, (generation_id, fence) in zip(claims, held, strict=True):
+            if generation_id in stop_requested:
+                if stop_requested[generation_id]:
+                    claim.interrupt(Interruption.STOP)
+            elif not claim.moving and claim.generation.fence == fence:
                 claim.interrupt(Interruption.FENCED)
-            elif stop_requested[claim.generation.id]:
-                claim.interrupt(Interruption.STOP)

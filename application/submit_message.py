@@ -1,21 +1,14 @@
-import hashlib
-import json
 from dataclasses import dataclass
 
-from application.choose_model import ChooseModel
+from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
 from application.hint import hint
-from application.ports import (
-    Ids,
-    OpenUnitOfWork,
-    Personas,
-    RequestQueue,
-    UnitOfWork,
-)
+from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue, UnitOfWork
 from domain.chat_session import ChatSession
-from domain.errors import FileNotFound, IdempotencyConflict, SessionNotFound
-from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.errors import FileNotFound, SessionNotFound
+from domain.events import MessageAccepted
+from domain.identifiers import MessageId, SessionId, UserId
 from domain.message import clean_message
-from domain.repositories import KeptRequest, NewGeneration, NewQuestion
+from domain.repositories import NewQuestion, NewSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +22,14 @@ class Submission:
     idempotency_key: str | None = None
     request_id: str | None = None
 
-    def digest(self, session_id: SessionId) -> str:
-        """Equal for equal requests: what a repeat under the same key must match."""
-        said = [session_id, self.text, self.model_name, self.persona, self.file_ids]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    @property
+    def wished(self) -> Wished:
+        return Wished(self.model_name, self.persona, self.request_id)
 
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    session_id: SessionId
-    message_id: MessageId
-    generation_id: GenerationId
+    def idempotency(self, session_id: SessionId | None) -> Idempotency:
+        """With the session as it was given: none is a request for a new one, each time the same."""
+        said = (session_id, self.text, self.model_name, self.persona, self.file_ids)
+        return Idempotency.of(self.idempotency_key, *said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,69 +38,73 @@ class SubmitMessage:
 
     open_unit_of_work: OpenUnitOfWork
     queue: RequestQueue
-    choose_model: ChooseModel
-    personas: Personas
+    store_generation: StoreGeneration
     ids: Ids
+    announce: Announce
 
     async def __call__(
-        self, user: UserId, session_id: SessionId, submission: Submission
+        self, user: UserId, session_id: SessionId | None, submission: Submission
     ) -> Accepted:
-        """Returns once the message is committed. Raises InvalidInput, SessionNotFound,
-        SessionBusy, ModelNotFound, PersonaNotFound, FileNotFound, IdempotencyConflict."""
+        """Returns once the message is committed; without a session, in a new one. Raises
+        InvalidInput, SessionNotFound, SessionBusy, ModelNotFound, PersonaNotFound, FileNotFound,
+        IdempotencyConflict."""
         text = clean_message(submission.text)
-        async with self.open_unit_of_work() as work:
-            session = await work.sessions.lock(session_id, user)
-            if session is None:
-                raise SessionNotFound
-            repeated = await self._repeated(work, user, session_id, submission)
-            if repeated is not None:
-                return repeated
-            accepted = await self._accept(work, session, submission, text)
-            await work.commit()
-        await hint(self.queue, accepted.generation_id, submission.request_id)
-        return accepted
-
-    async def _repeated(
-        self, work: UnitOfWork, user: UserId, session_id: SessionId, submission: Submission
-    ) -> Accepted | None:
-        if submission.idempotency_key is None:
-            return None
-        kept = await work.idempotency_keys.find(user, submission.idempotency_key)
-        if kept is None:
-            return None
-        if kept.digest != submission.digest(session_id):
-            raise IdempotencyConflict
-        return Accepted(kept.session_id, kept.message_id, kept.generation_id)
+        return await once(lambda: self._accept(user, session_id, submission, text))
 
     async def _accept(
+        self, user: UserId, session_id: SessionId | None, submission: Submission, text: str
+    ) -> Accepted:
+        idempotency = submission.idempotency(session_id)
+        async with self.open_unit_of_work() as work:
+            session = await self._given(work, user, session_id)
+            repeated = await idempotency.repeated(work, user)
+            if repeated is not None:
+                return repeated
+            if session is None:
+                session = await self._made(work, user)
+            accepted = await self._ask(work, session, submission, text)
+            await idempotency.keep(work, user, accepted)
+            await work.commit()
+        await hint(self.queue, accepted.generation_id, submission.request_id)
+        self.announce(
+            MessageAccepted(
+                user,
+                accepted.session_id,
+                accepted.message_id,
+                accepted.generation_id,
+                submission.request_id,
+            )
+        )
+        return accepted
+
+    async def _given(
+        self, work: UnitOfWork, user: UserId, session_id: SessionId | None
+    ) -> ChatSession | None:
+        if session_id is None:
+            return None
+        session = await work.sessions.lock(session_id, user)
+        if session is None:
+            raise SessionNotFound
+        return session
+
+    async def _made(self, work: UnitOfWork, user: UserId) -> ChatSession:
+        session_id = self.ids.session()
+        await work.sessions.add(NewSession(session_id, user))
+        session = await work.sessions.lock(session_id, user)
+        if session is None:
+            raise SessionNotFound
+        return session
+
+    async def _ask(
         self, work: UnitOfWork, session: ChatSession, submission: Submission, text: str
     ) -> Accepted:
-        wished = submission.model_name or session.model_name
-        choice = await self.choose_model(work, session.owner, wished)
-        persona = submission.persona or session.persona
-        self.personas.choose(persona)
         if submission.file_ids:
             raise FileNotFound("There is no such file.")
         asked, number = session.ask(text)
         generation_id = self.ids.generation()
-        message_id = await work.messages.add_question(
-            NewQuestion(session.id, generation_id, number, text)
-        )
-        await work.generations.add(
-            NewGeneration(
-                generation_id,
-                session.id,
-                session.owner,
-                message_id,
-                number,
-                choice.model_name,
-                choice.api_id,
-                persona,
-                submission.request_id,
-            )
-        )
+        question = NewQuestion(session.id, generation_id, number, text)
+        message_id: MessageId = await work.messages.add_question(question)
+        accepted = Accepted(session.id, message_id, generation_id)
+        await self.store_generation(work, session, submission.wished, accepted, number)
         await work.sessions.save(asked)
-        if submission.idempotency_key is not None:
-            kept = KeptRequest(submission.digest(session.id), session.id, message_id, generation_id)
-            await work.idempotency_keys.add(session.owner, submission.idempotency_key, kept)
-        return Accepted(session.id, message_id, generation_id)
+        return accepted

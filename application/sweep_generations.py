@@ -7,7 +7,7 @@ from application.catch_up import seen_text
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.ports import EventStream, OpenUnitOfWork
-from domain.generation import Failure, Generation
+from domain.generation import Ending, Failure, Generation, GenerationStatus
 from domain.identifiers import GenerationId
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,13 @@ class SweepGenerations:
         """One that can't be ended must not keep the sweep from all the others."""
         seen = seen_text(generation, await self.stream.held(generation.session_id))
         try:
-            await self.end.as_lost(generation, seen.text if seen else "", LOST)
+            await self.end.as_lost(generation, _ending(generation, seen.text if seen else ""))
         except Exception:
             log.exception("%s is lost, and its end can't be stored", generation.id)
+
+
+def _ending(generation: Generation, text: str) -> Ending:
+    """Its terminal event comes after a snapshot, which has seq 0."""
+    if generation.stop_requested:
+        return Ending(GenerationStatus.STOPPED, text, last_seq=1)
+    return Ending(GenerationStatus.FAILED, text, last_seq=1, failure=LOST)

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from enum import Enum
+from typing import Final, Literal
 
 from domain.errors import SessionBusy
 from domain.generation import GenerationStatus
@@ -11,6 +12,25 @@ MAX_WAITING: Final = 8
 """Messages that may wait in a session behind the one that is being answered."""
 
 _TITLE_CHARACTERS: Final = 60
+
+
+class Unchanged(Enum):
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+Change = str | None | Literal[Unchanged.UNCHANGED]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanges:
+    """What is to become of a session; None takes a choice away, so that the default holds."""
+
+    title: Change = UNCHANGED
+    model_name: Change = UNCHANGED
+    persona: Change = UNCHANGED
+    system_prompt: Change = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +75,39 @@ class ChatSession:
             unanswered=self.unanswered + 1,
         )
         return asked, number
+
+    def ask_again(self, answers: int) -> "ChatSession":
+        """The session with its last question waiting once more, and so many answers to it gone.
+
+        Raises SessionBusy while anything is being answered.
+        """
+        self._expect_idle("An answer is being written.")
+        return replace(self, message_count=self.message_count - answers, unanswered=1)
+
+    def clear(self) -> "ChatSession":
+        """The session without its messages. Raises SessionBusy while anything is being answered."""
+        self._expect_idle("An answer is being written; stop it first.")
+        return replace(self, message_count=0)
+
+    def change(self, changes: SessionChanges) -> "ChatSession":
+        """The session with other choices. A new system prompt starts the conversation anew, so that
+        raises SessionBusy as `clear` does."""
+        session = self if changes.system_prompt is UNCHANGED else self.clear()
+        return replace(
+            session,
+            title=_changed(self.title, changes.title),
+            model_name=_changed(self.model_name, changes.model_name),
+            persona=_changed(self.persona, changes.persona),
+            system_prompt=_changed(self.system_prompt, changes.system_prompt),
+        )
+
+    def _expect_idle(self, why: str) -> None:
+        if self.unanswered:
+            raise SessionBusy(why)
+
+
+def _changed(now: str | None, change: Change) -> str | None:
+    return now if change is UNCHANGED else change
 
 
 def _title(text: str) -> str:

@@ -98,6 +98,33 @@ class SessionBusy(ChatError):
     code = "session_busy"
 
 
+class NothingToRegenerate(ChatError):
+    """The session has no question whose answer could be given again."""
+
+    code = "nothing_to_regenerate"
+
+    def __init__(self) -> None:
+        super().__init__("There is no answer in this session that could be written again.")
+
+
+class NothingToStop(ChatError):
+    """Nothing is being answered in the session."""
+
+    code = "nothing_to_stop"
+
+    def __init__(self) -> None:
+        super().__init__("No answer is being written in this session.")
+
+
+class AnswerPending(ChatError):
+    """The answer takes longer than its asker waits. It goes on."""
+
+    code = "answer_pending"
+
+    def __init__(self) -> None:
+        super().__init__("The answer is not ready yet. It goes on: ask for it, or follow it.")
+
+
 class IdempotencyConflict(ChatError):
     """The key was used before, for a different request."""
 

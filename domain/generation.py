@@ -40,8 +40,9 @@ class Generation:
 
     `number` is its question's number in the conversation. `api_id` is the user's configuration
     that answers; None if it is the server's own model. `fence` is that of its last claim and
-    `last_seq` that of its terminal event, once it has ended. `text` and `answer_id` are those of
-    the stored answer, if there is one.
+    `last_seq` that of its terminal event, once it has ended; one that is stopped while it waits is
+    never claimed, but has a fence of its own and that one event. `text` and `answer_id` are those
+    of the stored answer, if there is one.
     """
 
     id: GenerationId
@@ -63,6 +64,7 @@ class Generation:
     usage: Usage | None = None
     failure: Failure | None = None
     request_id: str | None = None
+    stop_requested: bool = False
     text: str = ""
     answer_id: MessageId | None = None
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.chat_session import ChatSession
-from domain.generation import Ending, Failure, Generation
+from domain.generation import Ending, Generation
 from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from domain.message import Message
 from domain.position import Position
@@ -19,6 +19,10 @@ from domain.user import User
 
 class Users(Protocol):
     async def get_or_add(self, username: str) -> User: ...
+
+    async def default_persona(self, user: UserId) -> str | None: ...
+
+    async def choose_default_persona(self, user: UserId, name: str) -> None: ...
 
 
 class SessionPage(NamedTuple):
@@ -51,6 +55,10 @@ class ChatSessions(Protocol):
     async def save(self, session: ChatSession) -> None:
         """Store title, counts and choices, and note the activity. The session must be locked."""
 
+    async def delete(self, session_id: SessionId) -> Sequence[GenerationId]:
+        """It does not exist any more, nor do its messages, and its id stays taken. What was active
+        in it has stopped: the ids of that. The session must be locked."""
+
     async def page(
         self, owner: UserId, limit: int, after: SessionPage | None
     ) -> Sequence[ChatSession]:
@@ -70,6 +78,17 @@ class NewQuestion:
 
 class Messages(Protocol):
     async def add_question(self, new: NewQuestion) -> MessageId: ...
+
+    async def find(self, message_id: MessageId) -> Message | None: ...
+
+    async def last_question(self, session_id: SessionId) -> Message | None: ...
+
+    async def withdraw_answers(self, question: Message, generation_id: GenerationId) -> int:
+        """Take the answers to a question out of the conversation, and let that generation answer
+        it instead. How many there were."""
+
+    async def clear(self, session_id: SessionId) -> None:
+        """No message of the session exists any more, nor does any generation."""
 
     async def recent(
         self, session_id: SessionId, up_to_number: int, limit: int
@@ -107,7 +126,9 @@ class Generations(Protocol):
 
     async def add(self, new: NewGeneration) -> None: ...
 
-    async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None: ...
+    async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
+        """None if it does not exist, if its question or its session is deleted, or if it is
+        another user's."""
 
     async def claim(self, generation_id: GenerationId, lease_seconds: float) -> Generation | None:
         """Make it running under a new fence. None unless it may be claimed: it waits or its lease
@@ -126,33 +147,47 @@ class Generations(Protocol):
     ) -> "Finished | None":
         """End it and store the answer. None if the claim is not held any more."""
 
+    async def stop(self, generation_id: GenerationId) -> "Finished | None":
+        """End one that waits, under a new fence: its terminal event has seq 0. None if that was
+        not possible: one that runs is only marked, for its worker to end it."""
+
+    async def step_aside(
+        self, generation_id: GenerationId, fence: int
+    ) -> "tuple[Sequence[Generation], Generation] | None":
+        """Let those be told that were stopped while they waited behind this running one: they, in
+        the order of their fences, and itself under a new fence above theirs. None if there are
+        none, or the claim is not held any more."""
+
     async def due(self, limit: int, waiting_seconds: float) -> Sequence[GenerationId]:
         """What may be claimed now: its lease is over, or it has waited at least so long."""
 
     async def lost(self, limit: int) -> Sequence[Generation]:
-        """Running ones whose lease is over and whose attempts are used up."""
+        """Running ones whose lease is over, and whose attempts are used up or which were asked to
+        stop."""
 
-    async def fail_lost(
-        self, generation_id: GenerationId, text: str, failure: Failure
-    ) -> "Finished | None":
-        """End one of the `lost` as failed, under a new fence, with the text that was seen.
-
-        None if it is not lost any more. Its terminal event has seq 1, after a snapshot at 0.
-        """
+    async def end_lost(self, generation_id: GenerationId, ending: Ending) -> "Finished | None":
+        """End one of the `lost`, under a new fence. None if it is not lost any more."""
 
     async def since(
         self, session_id: SessionId, fence: int | None, limit: int
     ) -> Sequence[Generation]:
-        """The first `limit` claimed generations with at least this fence, by fence. Without a
-        fence, or where none has it, the running one only."""
+        """The first `limit` generations with at least this fence, by fence: the running one is the
+        last, for those that were stopped while they waited behind it can't be told before it has
+        ended. Without a fence, or where none has it, the running one only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An ended generation, and the next one of its session, if one waits."""
+    """An ended generation, and the next one of its session that can be claimed now, if one waits.
+
+    `is_behind` says that it was stopped while it waited behind a running one: it is to be told
+    after that. `stopped_behind` are those that are to be told after this one, by fence.
+    """
 
     generation: Generation
     next_id: GenerationId | None
+    stopped_behind: Sequence[Generation] = ()
+    is_behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +203,8 @@ class KeptRequest:
 class IdempotencyKeys(Protocol):
     async def find(self, owner: UserId, key: str) -> KeptRequest | None: ...
 
-    async def add(self, owner: UserId, key: str, kept: KeptRequest) -> None: ...
+    async def add(self, owner: UserId, key: str, kept: KeptRequest) -> bool:
+        """False, and nothing is changed, if the key is kept already."""
 
 
 class ApiConfigs(Protocol):

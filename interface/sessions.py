@@ -4,44 +4,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from application.browse import ListSessions, ReadMessages, ReadSession
+from application.browse import ListSessions, ReadSession
+from application.change_session import ChangeSession, DeleteSession
 from application.open_session import OpenSession, Wishes
-from application.submit_message import Submission, SubmitMessage
-from domain.errors import Flaw, InvalidInput
 from domain.identifiers import SessionId
 from interface.asker import Asker
 from interface.bodies import read_body
 from interface.replies import json_reply, page_reply
-from interface.request_id import request_id_of
 from interface.wire.incoming import (
+    ChangeSessionBody,
     CreateSessionBody,
-    SendBody,
     parse_body,
-    parse_key,
     parse_limit,
-    parse_number_cursor,
     parse_session_cursor,
     parse_session_id,
 )
-from interface.wire.outgoing import (
-    accepted_json,
-    message_cursor,
-    message_json,
-    session_cursor,
-    session_json,
-)
+from interface.wire.outgoing import session_cursor, session_json
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRoutes:
-    """Sessions and their messages, over HTTP."""
-
     who: Asker
     open_session: OpenSession
     list_sessions: ListSessions
     read_session: ReadSession
-    read_messages: ReadMessages
-    submit_message: SubmitMessage
+    change_session: ChangeSession
+    delete_session: DeleteSession
 
     def routes(self) -> list[BaseRoute]:
         one = "/api/chat/sessions/{session_id}"
@@ -49,8 +37,8 @@ class SessionRoutes:
             Route("/api/chat/session", self.create, methods=["POST"]),
             Route("/api/chat/sessions", self.list),
             Route(one, self.read),
-            Route(f"{one}/messages", self.messages),
-            Route(f"{one}/messages", self.send, methods=["POST"]),
+            Route(one, self.change, methods=["PATCH"]),
+            Route(one, self.delete, methods=["DELETE"]),
         ]
 
     async def create(self, request: Request) -> Response:
@@ -75,34 +63,19 @@ class SessionRoutes:
 
     async def read(self, request: Request) -> Response:
         user = await self.who(request)
-        return json_reply(session_json(await self.read_session(user, _session_id(request))))
+        return json_reply(session_json(await self.read_session(user, session_id_of(request))))
 
-    async def messages(self, request: Request) -> Response:
+    async def change(self, request: Request) -> Response:
         user = await self.who(request)
-        limit = parse_limit(request.query_params.get("limit"))
-        after = parse_number_cursor(request.query_params.get("cursor"))
-        order = request.query_params.get("order", "asc")
-        if order not in ("asc", "desc"):
-            raise InvalidInput(Flaw("/order", "order must be asc or desc."))
-        found = await self.read_messages(
-            user, _session_id(request), limit + 1, after, order == "desc"
-        )
-        return page_reply(found, limit, message_json, message_cursor)
+        changes = parse_body(ChangeSessionBody, await read_body(request)).changes
+        session = await self.change_session(user, session_id_of(request), changes)
+        return json_reply(session_json(session))
 
-    async def send(self, request: Request) -> Response:
+    async def delete(self, request: Request) -> Response:
         user = await self.who(request)
-        body = parse_body(SendBody, await read_body(request))
-        submission = Submission(
-            body.message,
-            body.model_name,
-            body.persona,
-            tuple(body.file_ids),
-            parse_key(request.headers.get("idempotency-key")),
-            request_id_of(request.scope),
-        )
-        accepted = await self.submit_message(user, _session_id(request), submission)
-        return json_reply(accepted_json(accepted), 202)
+        await self.delete_session(user, session_id_of(request))
+        return Response(status_code=204)
 
 
-def _session_id(request: Request) -> SessionId:
+def session_id_of(request: Request) -> SessionId:
     return parse_session_id(request.path_params["session_id"])

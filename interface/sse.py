@@ -51,20 +51,27 @@ class SseDoor:
         user = await self.who(connection)
         followed = connection.path_params[self.parameter]
         async with self.follow(user, followed, _cursor(connection)) as following:
-            # 204 tells a browser's EventSource not to come back for more: there is none.
-            status = 204 if following.is_over else 200
-            await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
-            if scope["method"] == "HEAD" or following.is_over:
-                await send({"type": "http.response.body", "body": b""})
-                return
-            leaving = asyncio.create_task(_until_left(receive, following))
-            try:
-                with self.heartbeats.for_(following):
-                    await _write(following, send)
-            except asyncio.CancelledError:
-                log.info("a stream whose client does not read is cut: the process ends")
-            finally:
-                leaving.cancel()
+            await stream_events(scope, receive, send, following, self.heartbeats)
+
+
+async def stream_events(
+    scope: Scope, receive: Receive, send: Send, following: Following, heartbeats: Heartbeats
+) -> None:
+    """The whole reply: what is followed, until it ends or the client leaves."""
+    # 204 tells a browser's EventSource not to come back for more: there is none.
+    status = 204 if following.is_over else 200
+    await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
+    if scope["method"] == "HEAD" or following.is_over:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    leaving = asyncio.create_task(_until_left(receive, following))
+    try:
+        with heartbeats.for_(following):
+            await _write(following, send)
+    except asyncio.CancelledError:
+        log.info("a stream whose client does not read is cut: the process ends")
+    finally:
+        leaving.cancel()
 
 
 def sse_routes(

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from application.follow_session import FollowSession
 from application.following import Following
 from application.open_session import OpenSession, Wishes
+from application.stop_generation import StopGeneration
 from application.submit_message import Submission, SubmitMessage
 from domain.errors import ChatError, Flaw, InvalidInput, SessionNotFound
 from domain.identifiers import SessionId, UserId
@@ -24,6 +25,7 @@ from interface.request_id import request_id_of
 from interface.wire.encoding import Json, encode
 from interface.wire.events import websocket_event
 from interface.wire.incoming import (
+    CancelFrame,
     FollowFrame,
     Frame,
     PingFrame,
@@ -31,9 +33,16 @@ from interface.wire.incoming import (
     SendFrame,
     UnfollowFrame,
     parse_frame,
+    parse_generation_id,
     parse_session_id,
 )
-from interface.wire.outgoing import accepted_frame, error_frame, gone_json, opened_frame
+from interface.wire.outgoing import (
+    accepted_frame,
+    cancelling_frame,
+    error_frame,
+    gone_json,
+    opened_frame,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +62,7 @@ class WebSocketDoor:
     open_session: OpenSession
     follow_session: FollowSession
     submit_message: SubmitMessage
+    stop_generation: StopGeneration
 
     def routes(self) -> list[BaseRoute]:
         return [WebSocketRoute("/ws", self)]
@@ -137,6 +147,8 @@ class _Socket:
         match frame:
             case SendFrame():
                 await self._submit(frame)
+            case CancelFrame():
+                await self._cancel(frame)
             case ResumeFrame():
                 await self._follow(self._named(frame.session_id), frame.last_event_id, None)
             case FollowFrame():
@@ -163,6 +175,14 @@ class _Socket:
         session_id = self._named(frame.session_id)
         accepted = await self.door.submit_message(self.user, session_id, submission)
         await self._say(accepted_frame(accepted, frame.client_message_id))
+
+    async def _cancel(self, frame: CancelFrame) -> None:
+        stop = self.door.stop_generation
+        if frame.generation_id is None:
+            generation = await stop.active(self.user, self._named(frame.session_id))
+        else:
+            generation = await stop(self.user, parse_generation_id(frame.generation_id))
+        await self._say(cancelling_frame(generation))
 
     def _named(self, session_id: str | None) -> SessionId:
         return self.home if session_id is None else parse_session_id(session_id)

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from application.answer_message import AnswerMessage
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims, Interruption
-from application.ports import Request, RequestQueue
+from application.ports import Request, RequestQueue, WakeUps
 from application.renew_claims import RenewClaims
 from application.sweep_generations import SweepGenerations
 from domain.errors import ChatError
@@ -28,6 +29,7 @@ class Worker:
     holds without a heartbeat; there are three in that time."""
 
     queue: RequestQueue
+    wake_ups: WakeUps
     claim: ClaimGeneration
     answer: AnswerMessage
     renew: RenewClaims
@@ -46,6 +48,7 @@ class Worker:
         self._renewing = asyncio.create_task(repeat(self.lease_seconds / 3, self.renew))
         self._taking = [
             asyncio.create_task(self._take()),
+            asyncio.create_task(self._heed()),
             asyncio.create_task(repeat(self.sweep_seconds, self._sweep, jitter=0.25)),
         ]
 
@@ -84,6 +87,19 @@ class Worker:
             except Exception:
                 log.exception("taking a request failed")
                 await asyncio.sleep(_QUEUE_PAUSE_SECONDS)
+
+    async def _heed(self) -> None:
+        """Look at what was changed under an answer, now instead of at the next heartbeat."""
+        while True:
+            try:
+                async with aclosing(self.wake_ups.woken()) as woken:
+                    async for session_id in woken:
+                        await self.renew.of_session(session_id)
+            except ChatError as error:
+                log.warning("%s: %s", error.code, error.__cause__ or error)
+            except Exception:
+                log.exception("heeding a wake-up failed")
+            await asyncio.sleep(_QUEUE_PAUSE_SECONDS)
 
     async def _sweep(self) -> None:
         free = max(0, self.concurrency - len(self._answers))

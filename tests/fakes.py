@@ -20,7 +20,7 @@ from domain.errors import (
     PersonaNotFound,
     QueueUnavailable,
 )
-from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
+from domain.generation import MAX_ATTEMPTS, Ending, Generation, GenerationStatus
 from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from domain.message import AnswerStatus, Message, Role
 from domain.persona import Persona
@@ -46,15 +46,17 @@ class Row:
     generation: Generation
     lease_until: datetime | None = None
     releases: int = 0
-    stop_requested: bool = False
 
 
 @dataclass
 class State:
     users: list[User] = field(default_factory=list)
     sessions: dict[SessionId, ChatSession] = field(default_factory=dict)
+    default_personas: dict[UserId, str] = field(default_factory=dict)
+    gone: set[SessionId] = field(default_factory=set)
     fences: dict[SessionId, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    withdrawn: set[MessageId] = field(default_factory=set)
     rows: dict[GenerationId, Row] = field(default_factory=dict)
     keys: dict[tuple[UserId, str], KeptRequest] = field(default_factory=dict)
     apis: list[ApiConfig] = field(default_factory=list)
@@ -121,6 +123,12 @@ class FakeUsers:
         self.state.users.append(user)
         return user
 
+    async def default_persona(self, user: UserId) -> str | None:
+        return self.state.default_personas.get(user)
+
+    async def choose_default_persona(self, user: UserId, name: str) -> None:
+        self.state.default_personas[user] = name
+
 
 @dataclass
 class FakeChatSessions:
@@ -147,7 +155,9 @@ class FakeChatSessions:
 
     async def find(self, session_id: SessionId, owner: UserId) -> ChatSession | None:
         session = self.state.sessions.get(session_id)
-        return self._seen(session) if session and session.owner == owner else None
+        if session is None or session.owner != owner or session_id in self.state.gone:
+            return None
+        return self._seen(session)
 
     async def lock(self, session_id: SessionId, owner: UserId) -> ChatSession | None:
         return await self.find(session_id, owner)
@@ -155,10 +165,33 @@ class FakeChatSessions:
     async def save(self, session: ChatSession) -> None:
         self.state.sessions[session.id] = replace(session, updated_at=self.state.now())
 
+    async def delete(self, session_id: SessionId) -> Sequence[GenerationId]:
+        self.state.gone.add(session_id)
+        self.state.fences[session_id] += 1
+        await FakeMessages(self.state).clear(session_id)
+        active = [
+            row
+            for row in self.state.rows.values()
+            if row.generation.session_id == session_id and not row.generation.ended
+        ]
+        for row in active:
+            row.lease_until = None
+            row.generation = replace(
+                row.generation,
+                status=GenerationStatus.STOPPED,
+                stop_requested=True,
+                ended_at=self.state.now(),
+            )
+        return [row.generation.id for row in active]
+
     async def page(
         self, owner: UserId, limit: int, after: SessionPage | None
     ) -> Sequence[ChatSession]:
-        mine = [session for session in self.state.sessions.values() if session.owner == owner]
+        mine = [
+            session
+            for session in self.state.sessions.values()
+            if session.owner == owner and session.id not in self.state.gone
+        ]
         mine.sort(key=lambda session: (session.updated_at, session.id), reverse=True)
         if after is not None:
             mine = [session for session in mine if (session.updated_at, session.id) < after]
@@ -166,7 +199,11 @@ class FakeChatSessions:
 
     async def ends(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Position]:
         known = self.state.sessions
-        return {wanted: known[wanted].end for wanted in session_ids if wanted in known}
+        return {
+            wanted: known[wanted].end
+            for wanted in session_ids
+            if wanted in known and wanted not in self.state.gone
+        }
 
     def _seen(self, session: ChatSession) -> ChatSession:
         active = sorted(
@@ -217,6 +254,25 @@ class FakeMessages:
         )
         return message_id
 
+    async def find(self, message_id: MessageId) -> Message | None:
+        found = (message for message in self.state.messages if message.id == message_id)
+        message = next(found, None)
+        return None if message_id in self.state.withdrawn else message
+
+    async def last_question(self, session_id: SessionId) -> Message | None:
+        questions = [m for m in self._of(session_id) if m.role is Role.USER]
+        return questions[-1] if questions else None
+
+    async def withdraw_answers(self, question: Message, generation_id: GenerationId) -> int:
+        answers = [m.id for m in self._of(question.session_id) if m.number == question.number + 1]
+        self.state.withdrawn.update(answers)
+        place = self.state.messages.index(question)
+        self.state.messages[place] = replace(question, generation_id=generation_id)
+        return len(answers)
+
+    async def clear(self, session_id: SessionId) -> None:
+        self.state.withdrawn.update(m.id for m in self._of(session_id))
+
     async def recent(
         self, session_id: SessionId, up_to_number: int, limit: int
     ) -> Sequence[Message]:
@@ -234,7 +290,11 @@ class FakeMessages:
         return found[:limit]
 
     def _of(self, session_id: SessionId) -> list[Message]:
-        found = [m for m in self.state.messages if m.session_id == session_id]
+        found = [
+            m
+            for m in self.state.messages
+            if m.session_id == session_id and m.id not in self.state.withdrawn
+        ]
         return sorted(found, key=lambda message: (message.number, message.id))
 
 
@@ -263,7 +323,9 @@ class FakeGenerations:
 
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         row = self.state.rows.get(generation_id)
-        return row.generation if row and row.generation.owner == owner else None
+        if row is None or row.generation.owner != owner or not self._is_visible(row.generation):
+            return None
+        return row.generation
 
     async def claim(self, generation_id: GenerationId, lease_seconds: float) -> Generation | None:
         row = self.state.rows.get(generation_id)
@@ -288,7 +350,7 @@ class FakeGenerations:
             row = self._held(generation_id, fence)
             if row is not None:
                 row.lease_until = self.state.now() + timedelta(seconds=lease_seconds)
-                renewed.append(Renewal(generation_id, row.stop_requested))
+                renewed.append(Renewal(generation_id, row.generation.stop_requested))
         return renewed
 
     async def release(self, generation_id: GenerationId, fence: int) -> bool:
@@ -304,6 +366,30 @@ class FakeGenerations:
     ) -> Finished | None:
         row = self._held(generation_id, fence)
         return None if row is None else self._end(row, fence, ending)
+
+    async def stop(self, generation_id: GenerationId) -> Finished | None:
+        row = self.state.rows.get(generation_id)
+        if row is None or row.generation.ended:
+            return None
+        row.generation = replace(row.generation, stop_requested=True)
+        if row.generation.status is GenerationStatus.RUNNING:
+            return None
+        ending = Ending(GenerationStatus.STOPPED, "", last_seq=0)
+        return self._end(row, self._raise_fence(row.generation.session_id), ending)
+
+    async def step_aside(
+        self, generation_id: GenerationId, fence: int
+    ) -> tuple[Sequence[Generation], Generation] | None:
+        row = self._held(generation_id, fence)
+        behind = self._behind(row.generation) if row else ()
+        if row is None or not behind:
+            return None
+        session = self.state.sessions[row.generation.session_id]
+        last = behind[-1].end
+        assert last is not None
+        self.state.sessions[session.id] = replace(session, end=last)
+        row.generation = replace(row.generation, fence=self._raise_fence(session.id))
+        return behind, row.generation
 
     async def due(self, limit: int, waiting_seconds: float) -> Sequence[GenerationId]:
         waited = self.state.now() - timedelta(seconds=waiting_seconds)
@@ -322,13 +408,10 @@ class FakeGenerations:
         rows = [row for row in self.state.rows.values() if self._lost(row)]
         return [row.generation for row in rows][:limit]
 
-    async def fail_lost(
-        self, generation_id: GenerationId, text: str, failure: Failure
-    ) -> Finished | None:
+    async def end_lost(self, generation_id: GenerationId, ending: Ending) -> Finished | None:
         row = self.state.rows.get(generation_id)
         if row is None or not self._lost(row):
             return None
-        ending = Ending(GenerationStatus.FAILED, text, last_seq=1, failure=failure)
         return self._end(row, self._raise_fence(row.generation.session_id), ending)
 
     async def since(
@@ -340,8 +423,26 @@ class FakeGenerations:
             if row.generation.session_id == session_id and row.generation.fence
         ]
         running = [each for each in mine if each.status is GenerationStatus.RUNNING]
-        later = [each for each in mine if fence is not None and each.fence >= max(fence, 1)]
+        last = running[0].fence if running else self.state.fences[session_id]
+        later = [
+            each
+            for each in mine
+            if fence is not None and max(fence, 1) <= each.fence <= last and self._is_visible(each)
+        ]
         return sorted(later or running, key=lambda generation: generation.fence)[:limit]
+
+    def _is_visible(self, generation: Generation) -> bool:
+        gone = generation.session_id in self.state.gone
+        return not gone and generation.message_id not in self.state.withdrawn
+
+    def _behind(self, generation: Generation) -> Sequence[Generation]:
+        behind = [
+            row.generation
+            for row in self.state.rows.values()
+            if row.generation.session_id == generation.session_id
+            and row.generation.fence > generation.fence
+        ]
+        return sorted(behind, key=lambda each: each.fence)
 
     def _raise_fence(self, session_id: SessionId) -> int:
         self.state.fences[session_id] += 1
@@ -358,7 +459,8 @@ class FakeGenerations:
         return running and row.lease_until is not None and row.lease_until <= self.state.now()
 
     def _lost(self, row: Row) -> bool:
-        return self._lease_over(row) and row.generation.attempt >= MAX_ATTEMPTS + row.releases
+        used_up = row.generation.attempt >= MAX_ATTEMPTS + row.releases
+        return self._lease_over(row) and (used_up or row.generation.stop_requested)
 
     def _claimable(self, row: Row) -> bool:
         mine = row.generation
@@ -371,7 +473,7 @@ class FakeGenerations:
         ]
         return (
             (mine.status is GenerationStatus.QUEUED or self._lease_over(row))
-            and not row.stop_requested
+            and not mine.stop_requested
             and mine.attempt < MAX_ATTEMPTS + row.releases
             and not any(
                 other.status is GenerationStatus.RUNNING or other.number < mine.number
@@ -400,20 +502,23 @@ class FakeGenerations:
             text=ending.text,
             answer_id=answer_id,
         )
-        self.state.sessions[session.id] = replace(
-            session,
-            end=Position(fence, ending.last_seq),
-            message_count=session.message_count + (answer_id is not None),
-            updated_at=self.state.now(),
-        )
-        waiting = [
+        others = [
             other.generation
             for other in self.state.rows.values()
             if other.generation.session_id == mine.session_id
-            and other.generation.status is GenerationStatus.QUEUED
         ]
+        if any(other.status is GenerationStatus.RUNNING for other in others):
+            return Finished(row.generation, None, is_behind=True)
+        behind = self._behind(row.generation)
+        self.state.sessions[session.id] = replace(
+            session,
+            end=(row.generation, *behind)[-1].end or session.end,
+            message_count=session.message_count + (answer_id is not None),
+            updated_at=self.state.now(),
+        )
+        waiting = [other for other in others if other.status is GenerationStatus.QUEUED]
         waiting.sort(key=lambda generation: generation.number)
-        return Finished(row.generation, waiting[0].id if waiting else None)
+        return Finished(row.generation, waiting[0].id if waiting else None, behind)
 
 
 @dataclass
@@ -423,8 +528,8 @@ class FakeIdempotencyKeys:
     async def find(self, owner: UserId, key: str) -> KeptRequest | None:
         return self.state.keys.get((owner, key))
 
-    async def add(self, owner: UserId, key: str, kept: KeptRequest) -> None:
-        self.state.keys[owner, key] = kept
+    async def add(self, owner: UserId, key: str, kept: KeptRequest) -> bool:
+        return self.state.keys.setdefault((owner, key), kept) is kept
 
 
 def fake_seal(key: Secret) -> bytes:
@@ -581,6 +686,10 @@ class FakeModels:
 @dataclass
 class FakePersonas:
     personas: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Sequence[str]:
+        return list(self.personas)
 
     def choose(self, name: str | None) -> Persona | None:
         if name is None:

@@ -14,6 +14,8 @@ _MOST_AT_ONCE: Final = 256  # entries handed to a subscriber in one batch
 _KEEP_RUNNING_SECONDS: Final = 3600.0
 _KEEP_ENDED_SECONDS: Final = 600.0
 
+_NEVER: Final = Position(2**63, 0)  # no fence is so high
+
 _position = attrgetter("position")
 
 
@@ -53,6 +55,13 @@ class EventLog:
             return ()
         start = bisect_right(self.entries, position, key=_position)
         return self.entries[start : start + _MOST_AT_ONCE]
+
+    def end(self) -> None:
+        """Nothing is held, nothing will be, and who waits for more is told that it is lost."""
+        self.entries.clear()
+        self.floor = _NEVER
+        for subscription in self.subscriptions:
+            subscription.notify()
 
     def expire(self, now: float) -> None:
         if not self.entries:

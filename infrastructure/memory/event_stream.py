@@ -53,6 +53,12 @@ class MemoryEventStream:
         log = self._logs.get(session_id)
         return tuple(log.entries) if log else ()
 
+    async def remove(self, session_id: SessionId) -> None:
+        log = self._logs.get(session_id)
+        if log is not None:
+            log.end()
+            self._drop_if_unused(session_id)
+
     def close(self) -> None:
         for timer in (self._flush_timer, self._expiry_timer):
             if timer is not None:
@@ -182,6 +188,11 @@ class _Writer:
             self.store_pending()
         else:
             self._stream.flush_soon(self)
+
+    def rise(self, fence: int) -> None:
+        self._pending.clear()
+        self._length = 0
+        self.top = Position(fence, -1)
 
     async def flush(self) -> Position:
         self.store_pending()

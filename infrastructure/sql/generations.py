@@ -23,23 +23,39 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
-from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
-from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
-from domain.message import Role, Usage
+from domain.generation import Ending, Generation, GenerationStatus
+from domain.identifiers import GenerationId, SessionId, UserId
 from domain.repositories import Finished, NewGeneration, Renewal
-from infrastructure.sql.clock import now_ms, to_datetime
+from infrastructure.sql.clock import now_ms
 from infrastructure.sql.connection import Repository, statement
-from infrastructure.sql.messages import usage_from, usage_to
-from infrastructure.sql.tables import ASSISTANT, generations, is_active, is_queued, is_running
-from infrastructure.sql.tables import chat_messages as messages
-from infrastructure.sql.tables import chat_sessions as sessions
+from infrastructure.sql.endings import (
+    END_LOST,
+    FINISH,
+    STOP_WAITING,
+    STOPPED_WAITING,
+    end,
+    lock_session,
+    note_end,
+    raise_fence,
+    stopped_behind,
+)
+from infrastructure.sql.generation_rows import (
+    attempts_left,
+    held,
+    is_visible,
+    lease_over,
+    milliseconds,
+    questions,
+    this,
+    to_generation,
+    with_answer,
+    with_its_answer,
+)
+from infrastructure.sql.tables import generations, is_active, is_queued, is_running
 
 _other = generations.alias("other")
 
-_lease_over = and_(is_running(generations), generations.c.lease_until <= now_ms())
-_attempts_left = generations.c.attempt < MAX_ATTEMPTS + generations.c.releases
 _its_turn = ~exists().where(
     _other.c.session_id == generations.c.session_id,
     _other.c.id != generations.c.id,
@@ -47,23 +63,10 @@ _its_turn = ~exists().where(
     or_(is_running(_other), _other.c.number < generations.c.number),
 )
 _claimable = and_(
-    or_(is_queued(generations), _lease_over),
+    or_(is_queued(generations), lease_over),
     ~generations.c.cancel_requested,
-    _attempts_left,
+    attempts_left,
     _its_turn,
-)
-
-
-_this = generations.c.id == bindparam("generation")
-_held = and_(_this, generations.c.fence == bindparam("held_fence"), is_running(generations))
-_its_session = select(generations.c.session_id).where(_this).correlate(None).scalar_subquery()
-_with_answer = select(
-    generations, messages.c.content.label("text"), messages.c.id.label("answer_id")
-).select_from(
-    generations.outerjoin(
-        messages,
-        and_(messages.c.generation_id == generations.c.id, messages.c.role == ASSISTANT),
-    )
 )
 
 _ADD = insert(generations).values(
@@ -74,21 +77,10 @@ _ADD = insert(generations).values(
     cancel_requested=False,
     created_at=now_ms(),
 )
-_FIND = _with_answer.where(
-    _this,
-    generations.c.user_id == bindparam("owner"),
-    exists().where(sessions.c.id == generations.c.session_id, sessions.c.deleted_at.is_(None)),
-)
-_LOCK_SESSION = select(sessions.c.id).where(sessions.c.id == _its_session).with_for_update()
-_RAISE_FENCE = (
-    update(sessions)
-    .where(sessions.c.id == _its_session, sessions.c.deleted_at.is_(None))
-    .values(fence=sessions.c.fence + 1)
-    .returning(sessions.c.fence)
-)
+_FIND = with_answer.where(this, generations.c.user_id == bindparam("owner"), is_visible)
 _CLAIM = (
     update(generations)
-    .where(_this, _claimable)
+    .where(this, _claimable)
     .values(
         status=GenerationStatus.RUNNING.value,
         attempt=generations.c.attempt + 1,
@@ -109,45 +101,18 @@ _RENEW = (
 )
 _RELEASE = (
     update(generations)
-    .where(_held)
+    .where(held)
     .values(lease_until=now_ms(), releases=generations.c.releases + 1)
     .returning(generations.c.id)
 )
-_END = (
+_ASK_TO_STOP = (
     update(generations)
-    .values(
-        status=bindparam("new_status"),
-        fence=bindparam("new_fence"),
-        last_seq=bindparam("new_last_seq"),
-        finish_reason=bindparam("new_finish_reason"),
-        usage=bindparam("new_usage", type_=generations.c.usage.type),
-        failure=bindparam("new_failure", type_=generations.c.failure.type),
-        lease_until=None,
-        ended_at=now_ms(),
-    )
-    .returning(generations)
+    .where(this, is_active(generations))
+    .values(cancel_requested=True)
+    .returning(generations.c.status)
 )
-_FINISH = _END.where(_held)
-_FAIL_LOST = _END.where(_this, _lease_over, ~_attempts_left)
-_ADD_ANSWER = (
-    insert(messages).values(role=Role.ASSISTANT.value, created_at=now_ms()).returning(messages.c.id)
-)
-_NOTE_END = (
-    update(sessions)
-    .where(sessions.c.id == bindparam("session"))
-    .values(
-        end_fence=bindparam("new_fence"),
-        end_seq=bindparam("new_last_seq"),
-        message_count=sessions.c.message_count + bindparam("answers"),
-        updated_at=now_ms(),
-    )
-)
-_NEXT = (
-    select(generations.c.id)
-    .where(generations.c.session_id == bindparam("session"), is_queued(generations))
-    .order_by(generations.c.number)
-    .limit(1)
-)
+_MOVE = update(generations).where(held).values(fence=bindparam("new_fence")).returning(generations)
+_FIND_HELD = select(generations).where(held)
 _waited = generations.c.created_at <= now_ms() - bindparam("waiting")
 _DUE = (
     select(generations.c.id)
@@ -157,16 +122,28 @@ _DUE = (
 )
 _LOST = (
     select(generations)
-    .where(is_active(generations), _lease_over, ~_attempts_left)
+    .where(is_active(generations), lease_over, or_(~attempts_left, generations.c.cancel_requested))
     .limit(bindparam("most"))
 )
-_claimed = (
-    _with_answer.where(generations.c.session_id == bindparam("session"))
+_of_session = with_answer.where(generations.c.session_id == bindparam("session"))
+_was_stopped_behind_another = exists().where(
+    _other.c.session_id == generations.c.session_id,
+    is_active(_other),
+    is_running(_other),
+    _other.c.fence < generations.c.fence,
+)
+_SINCE = (
+    _of_session.where(
+        generations.c.fence >= bindparam("from_fence"),
+        ~_was_stopped_behind_another,
+        exists().where(
+            questions.c.id == generations.c.message_id, questions.c.deleted_at.is_(None)
+        ),
+    )
     .order_by(generations.c.fence)
     .limit(bindparam("most"))
 )
-_SINCE = _claimed.where(generations.c.fence >= bindparam("from_fence"))
-_RUNNING = _claimed.where(is_running(generations))
+_RUNNING = _of_session.where(is_running(generations), is_active(generations))
 
 
 class SqlGenerations(Repository):
@@ -191,22 +168,22 @@ class SqlGenerations(Repository):
     ) -> Generation | None:
         values = {"generation": generation_id, "owner": owner}
         row = connection.execute(_FIND, values).one_or_none()
-        return None if row is None else _generation(row, row.text, row.answer_id)
+        return None if row is None else with_its_answer(row)
 
     @statement
     def claim(
         self, connection: Connection, generation_id: GenerationId, lease_seconds: float
     ) -> Generation | None:
-        fence = _raise_fence(connection, generation_id)
+        fence = raise_fence(connection, generation_id)
         if fence is None:
             return None
         values = {
             "generation": generation_id,
             "new_fence": fence,
-            "lease": _milliseconds(lease_seconds),
+            "lease": milliseconds(lease_seconds),
         }
         row = connection.execute(_CLAIM, values).one_or_none()
-        return None if row is None else _generation(row)
+        return None if row is None else to_generation(row)
 
     @statement
     def renew(
@@ -215,7 +192,7 @@ class SqlGenerations(Repository):
         claims: Sequence[tuple[GenerationId, int]],
         lease_seconds: float,
     ) -> Sequence[Renewal]:
-        values = {"claims": list(claims), "lease": _milliseconds(lease_seconds)}
+        values = {"claims": list(claims), "lease": milliseconds(lease_seconds)}
         rows = connection.execute(_RENEW, values)
         return [Renewal(GenerationId(row.id), row.cancel_requested) for row in rows]
 
@@ -228,30 +205,56 @@ class SqlGenerations(Repository):
     def finish(
         self, connection: Connection, generation_id: GenerationId, fence: int, ending: Ending
     ) -> Finished | None:
-        connection.execute(_LOCK_SESSION, {"generation": generation_id})
+        lock_session(connection, generation_id)
         values = {"generation": generation_id, "held_fence": fence}
-        return _end(connection, _FINISH, values, fence, ending)
+        return end(connection, FINISH, values, fence, ending)
+
+    @statement
+    def stop(self, connection: Connection, generation_id: GenerationId) -> Finished | None:
+        lock_session(connection, generation_id)
+        this_one = {"generation": generation_id}
+        status = connection.execute(_ASK_TO_STOP, this_one).scalar_one_or_none()
+        if status != GenerationStatus.QUEUED:
+            return None
+        fence = raise_fence(connection, generation_id)
+        if fence is None:
+            return None
+        return end(connection, STOP_WAITING, this_one, fence, STOPPED_WAITING)
+
+    @statement
+    def step_aside(
+        self, connection: Connection, generation_id: GenerationId, fence: int
+    ) -> tuple[Sequence[Generation], Generation] | None:
+        lock_session(connection, generation_id)
+        values = {"generation": generation_id, "held_fence": fence}
+        found = connection.execute(_FIND_HELD, values).one_or_none()
+        behind = stopped_behind(connection, to_generation(found)) if found is not None else ()
+        if not behind:
+            return None
+        moved = {**values, "new_fence": raise_fence(connection, generation_id)}
+        row = connection.execute(_MOVE, moved).one()
+        note_end(connection, behind[-1], answers=0)
+        return behind, to_generation(row)
 
     @statement
     def due(
         self, connection: Connection, limit: int, waiting_seconds: float
     ) -> Sequence[GenerationId]:
-        values = {"most": limit, "waiting": _milliseconds(waiting_seconds)}
+        values = {"most": limit, "waiting": milliseconds(waiting_seconds)}
         return [GenerationId(row.id) for row in connection.execute(_DUE, values)]
 
     @statement
     def lost(self, connection: Connection, limit: int) -> Sequence[Generation]:
-        return [_generation(row) for row in connection.execute(_LOST, {"most": limit})]
+        return [to_generation(row) for row in connection.execute(_LOST, {"most": limit})]
 
     @statement
-    def fail_lost(
-        self, connection: Connection, generation_id: GenerationId, text: str, failure: Failure
+    def end_lost(
+        self, connection: Connection, generation_id: GenerationId, ending: Ending
     ) -> Finished | None:
-        fence = _raise_fence(connection, generation_id)
+        fence = raise_fence(connection, generation_id)
         if fence is None:
             return None
-        ending = Ending(GenerationStatus.FAILED, text, last_seq=1, failure=failure)
-        return _end(connection, _FAIL_LOST, {"generation": generation_id}, fence, ending)
+        return end(connection, END_LOST, {"generation": generation_id}, fence, ending)
 
     @statement
     def since(
@@ -263,83 +266,4 @@ class SqlGenerations(Repository):
             rows = connection.execute(_SINCE, {**values, "from_fence": max(fence, 1)}).all()
         if not rows:
             rows = connection.execute(_RUNNING, values).all()
-        return [_generation(row, row.text, row.answer_id) for row in rows]
-
-
-def _raise_fence(connection: Connection, generation_id: GenerationId) -> int | None:
-    """The session's new fence; the session stays locked. None if the session is gone."""
-    return connection.execute(_RAISE_FENCE, {"generation": generation_id}).scalar_one_or_none()
-
-
-def _end(
-    connection: Connection,
-    update_: ReturningUpdate[Any],
-    which: dict[str, Any],
-    fence: int,
-    ending: Ending,
-) -> Finished | None:
-    """End a generation, store its answer, and find who is next in its session."""
-    end = {"new_fence": fence, "new_last_seq": ending.last_seq}
-    ended = {
-        "new_status": ending.status.value,
-        "new_finish_reason": ending.finish_reason,
-        "new_usage": usage_to(ending.usage),
-        "new_failure": _failure_to(ending.failure),
-    }
-    row = connection.execute(update_, {**which, **end, **ended}).one_or_none()
-    if row is None:
-        return None
-    answer_id = _add_answer(connection, row, ending) if ending.keeps_answer else None
-    answers = 0 if answer_id is None else 1
-    connection.execute(_NOTE_END, {"session": row.session_id, **end, "answers": answers})
-    next_id = connection.execute(_NEXT, {"session": row.session_id}).scalar_one_or_none()
-    generation = _generation(row, ending.text, answer_id)
-    return Finished(generation, None if next_id is None else GenerationId(next_id))
-
-
-def _add_answer(connection: Connection, row: Row[Any], ending: Ending) -> MessageId:
-    values = {
-        "session_id": row.session_id,
-        "generation_id": row.id,
-        "number": row.number + 1,
-        "content": ending.text,
-        "status": ending.status.value,
-        "finish_reason": ending.finish_reason,
-        "usage": usage_to(ending.usage),
-    }
-    return MessageId(connection.execute(_ADD_ANSWER, values).scalar_one())
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _failure_to(failure: Failure | None) -> dict[str, str] | None:
-    return None if failure is None else {"code": failure.code, "detail": failure.detail}
-
-
-def _generation(row: Row[Any], text: str | None = None, answer_id: int | None = None) -> Generation:
-    usage: Usage | None = usage_from(row.usage)
-    return Generation(
-        id=GenerationId(row.id),
-        session_id=SessionId(row.session_id),
-        owner=UserId(row.user_id),
-        message_id=MessageId(row.message_id),
-        number=row.number,
-        status=GenerationStatus(row.status),
-        model_name=row.model_name,
-        api_id=None if row.api_id is None else ApiId(row.api_id),
-        persona=row.persona,
-        attempt=row.attempt,
-        fence=row.fence,
-        created_at=to_datetime(row.created_at),
-        started_at=None if row.started_at is None else to_datetime(row.started_at),
-        ended_at=None if row.ended_at is None else to_datetime(row.ended_at),
-        last_seq=row.last_seq,
-        finish_reason=row.finish_reason,
-        usage=usage,
-        failure=None if row.failure is None else Failure(**row.failure),
-        request_id=row.request_id,
-        text=text or "",
-        answer_id=None if answer_id is None else MessageId(answer_id),
-    )
+        return [with_its_answer(row) for row in rows]

@@ -24,7 +24,7 @@ class SqlIdempotencyKeys(Repository):
         )
 
     @statement
-    def add(self, connection: Connection, owner: UserId, key: str, kept: KeptRequest) -> None:
+    def add(self, connection: Connection, owner: UserId, key: str, kept: KeptRequest) -> bool:
         values = {
             "user_id": owner,
             "key": key,
@@ -34,3 +34,4 @@ class SqlIdempotencyKeys(Repository):
             "generation_id": kept.generation_id,
         }
         connection.execute(_ADD, values)
+        return True

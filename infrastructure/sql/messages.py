@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from domain.identifiers import GenerationId, MessageId, SessionId
 from domain.message import AnswerStatus, Message, Role, Usage
@@ -15,6 +15,32 @@ _ADD = insert(messages).values(created_at=now_ms()).returning(messages.c.id)
 _number = messages.c.number
 _of_session = select(messages).where(
     messages.c.session_id == bindparam("session"), messages.c.deleted_at.is_(None)
+)
+_FIND = select(messages).where(
+    messages.c.id == bindparam("message"), messages.c.deleted_at.is_(None)
+)
+_LAST_QUESTION = (
+    _of_session.where(messages.c.role == Role.USER.value).order_by(_number.desc()).limit(1)
+)
+_WITHDRAW_ANSWERS = (
+    update(messages)
+    .where(
+        messages.c.session_id == bindparam("session"),
+        _number == bindparam("answer_number"),
+        messages.c.deleted_at.is_(None),
+    )
+    .values(deleted_at=now_ms())
+    .returning(messages.c.id)
+)
+_ANSWERED_BY = (
+    update(messages)
+    .where(messages.c.id == bindparam("message"))
+    .values(generation_id=bindparam("new_generation"))
+)
+_CLEAR = (
+    update(messages)
+    .where(messages.c.session_id == bindparam("session"), messages.c.deleted_at.is_(None))
+    .values(deleted_at=now_ms())
 )
 _RECENT = (
     _of_session.where(_number <= bindparam("up_to"))
@@ -40,6 +66,30 @@ class SqlMessages(Repository):
         return MessageId(connection.execute(_ADD, values).scalar_one())
 
     @statement
+    def find(self, connection: Connection, message_id: MessageId) -> Message | None:
+        row = connection.execute(_FIND, {"message": message_id}).one_or_none()
+        return None if row is None else _message(row)
+
+    @statement
+    def last_question(self, connection: Connection, session_id: SessionId) -> Message | None:
+        row = connection.execute(_LAST_QUESTION, {"session": session_id}).one_or_none()
+        return None if row is None else _message(row)
+
+    @statement
+    def withdraw_answers(
+        self, connection: Connection, question: Message, generation_id: GenerationId
+    ) -> int:
+        answers = {"session": question.session_id, "answer_number": question.number + 1}
+        withdrawn = connection.execute(_WITHDRAW_ANSWERS, answers).all()
+        again = {"message": question.id, "new_generation": generation_id}
+        connection.execute(_ANSWERED_BY, again)
+        return len(withdrawn)
+
+    @statement
+    def clear(self, connection: Connection, session_id: SessionId) -> None:
+        clear_messages(connection, session_id)
+
+    @statement
     def recent(
         self, connection: Connection, session_id: SessionId, up_to_number: int, limit: int
     ) -> Sequence[Message]:
@@ -63,6 +113,10 @@ class SqlMessages(Repository):
             values["after"] = after_number
             query = _PAGE_BACK_AFTER if newest_first else _PAGE_AFTER
         return [_message(row) for row in connection.execute(query, values)]
+
+
+def clear_messages(connection: Connection, session_id: SessionId) -> None:
+    connection.execute(_CLEAR, {"session": session_id})
 
 
 def _message(row: Row[Any]) -> Message:

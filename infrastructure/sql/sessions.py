@@ -22,6 +22,7 @@ from domain.position import Position
 from domain.repositories import NewSession, SessionPage
 from infrastructure.sql.clock import now_ms, to_datetime, to_milliseconds
 from infrastructure.sql.connection import Repository, statement
+from infrastructure.sql.messages import clear_messages
 from infrastructure.sql.tables import chat_sessions as sessions
 from infrastructure.sql.tables import generations, is_active, is_queued, is_running
 
@@ -72,6 +73,23 @@ _SAVE = (
         last_number=bindparam("new_last_number"),
         updated_at=now_ms(),
     )
+)
+# The fence is raised so that no claim of before holds any more.
+_DELETE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"))
+    .values(deleted_at=now_ms(), fence=sessions.c.fence + 1)
+)
+_STOP_ALL = (
+    update(generations)
+    .where(generations.c.session_id == bindparam("session"), is_active(generations))
+    .values(
+        status=GenerationStatus.STOPPED.value,
+        cancel_requested=True,
+        lease_until=None,
+        ended_at=now_ms(),
+    )
+    .returning(generations.c.id)
 )
 _PAGE = _visible.order_by(sessions.c.updated_at.desc(), sessions.c.id.desc()).limit(
     bindparam("most")
@@ -131,6 +149,13 @@ class SqlChatSessions(Repository):
             "new_last_number": session.last_number,
         }
         connection.execute(_SAVE, values)
+
+    @statement
+    def delete(self, connection: Connection, session_id: SessionId) -> Sequence[GenerationId]:
+        values = {"session": session_id}
+        connection.execute(_DELETE, values)
+        clear_messages(connection, session_id)
+        return [GenerationId(row.id) for row in connection.execute(_STOP_ALL, values)]
 
     @statement
     def page(

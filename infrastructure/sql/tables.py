@@ -40,6 +40,7 @@ users = Table(
     Column("id", _Id, primary_key=True),
     Column("username", String(50), nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
+    Column("default_persona", Text),
 )
 
 chat_sessions = Table(

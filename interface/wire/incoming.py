@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from domain.base_url import clean_base_url
+from domain.chat_session import SessionChanges
 from domain.errors import ApiConfigNotFound, Flaw, GenerationNotFound, InvalidInput, SessionNotFound
 from domain.identifiers import ApiId, GenerationId, SessionId, is_id
 from domain.repositories import SessionPage
@@ -61,6 +62,12 @@ def _api_key(key: SecretStr) -> SecretStr:
 Text = Annotated[str, AfterValidator(_without_nul)]
 Name = Annotated[Text, Field(min_length=1, max_length=100)]
 ModelName = Annotated[Text, Field(min_length=1, max_length=MAX_MODEL_NAME)]
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_without_nul),
+]
+SystemPrompt = Annotated[Text, Field(max_length=32_000)]
 _KEY: Final = r"[\x21-\x7e]{1,64}"
 Key = Annotated[str, Field(pattern=f"^{_KEY}$")]
 
@@ -71,10 +78,32 @@ class Body(BaseModel):
 
 class CreateSessionBody(Body):
     session_id: Annotated[str, AfterValidator(_session_id)] | None = None
-    title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    title: Title | None = None
     model_name: ModelName | None = None
     persona: Name | None = None
-    system_prompt: Annotated[Text, Field(max_length=32_000)] | None = None
+    system_prompt: SystemPrompt | None = None
+
+
+class ChangeSessionBody(Body):
+    """What is absent stays as it is; null takes a choice away."""
+
+    title: Title | None = None
+    model_name: ModelName | None = None
+    persona: Name | None = None
+    system_prompt: SystemPrompt | None = None
+
+    @property
+    def changes(self) -> SessionChanges:
+        return SessionChanges(**{name: getattr(self, name) for name in self.model_fields_set})
+
+
+class RegenerateBody(Body):
+    model_name: ModelName | None = None
+    persona: Name | None = None
+
+
+class DefaultPersonaBody(Body):
+    name: Name
 
 
 class SendBody(Body):
@@ -82,6 +111,12 @@ class SendBody(Body):
     model_name: ModelName | None = None
     persona: Name | None = None
     file_ids: Annotated[list[int], Field(max_length=20)] = []
+
+
+class SendAnywhereBody(SendBody):
+    """Without a session the message makes one."""
+
+    session_id: str | None = None
 
 
 ApiName = Annotated[
@@ -124,6 +159,14 @@ class SendFrame(SendBody):
     session_id: str | None = None
 
 
+class CancelFrame(Body):
+    """Without a generation it is the one that the session works on."""
+
+    type: Literal["cancel"]
+    generation_id: str | None = None
+    session_id: str | None = None
+
+
 class ResumeFrame(Body):
     type: Literal["resume"]
     last_event_id: str
@@ -145,7 +188,7 @@ class PingFrame(Body):
     type: Literal["ping"]
 
 
-Frame = SendFrame | ResumeFrame | FollowFrame | UnfollowFrame | PingFrame
+Frame = SendFrame | CancelFrame | ResumeFrame | FollowFrame | UnfollowFrame | PingFrame
 _frames: Final[TypeAdapter[Frame]] = TypeAdapter(
     Annotated[Frame, Field(discriminator="type")],
 )

@@ -1,13 +1,15 @@
 """What clients are told: sessions, messages, generations, models, and the frames that are no
 events."""
 
+from application.accepting import Accepted
+from application.await_answer import Answered
 from application.browse import Progress
 from application.list_models import ModelList
-from application.submit_message import Accepted
+from application.personas import PersonaList
 from application.try_api import Trial
 from domain.api_config import ApiConfig
 from domain.chat_session import ChatSession
-from domain.generation import GenerationStatus
+from domain.generation import Generation, GenerationStatus
 from domain.identifiers import SessionId
 from domain.message import Message
 from domain.position import Position
@@ -123,6 +125,33 @@ def gone_json(session_id: SessionId) -> Json:
 def opened_frame(kind: str, session_id: SessionId, position: Position) -> Json:
     """`session`, `following` and `unfollowed`: where the stream of that session stands."""
     return {"type": kind, "session_id": session_id, "last_event_id": str(position)}
+
+
+def answered_json(answered: Answered) -> Json:
+    generation = answered.generation
+    return {
+        "session_id": generation.session_id,
+        "generation_id": generation.id,
+        "message": answered.message and message_json(answered.message),
+        "finish_reason": generation.finish_reason,
+        "usage": usage_json(generation.usage),
+    }
+
+
+def stopping_json(generation: Generation) -> Json:
+    return {"generation_id": generation.id, "status": generation.status.value}
+
+
+def cancelling_frame(generation: Generation) -> Json:
+    return {
+        "type": "cancelling",
+        "session_id": generation.session_id,
+        "generation_id": generation.id,
+    }
+
+
+def personas_json(listed: PersonaList) -> Json:
+    return {"personas": list(listed.names), "default": listed.default}
 
 
 def accepted_frame(accepted: Accepted, client_message_id: str | None) -> Json:

@@ -3,7 +3,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from application.accepting import Accepted, StoreGeneration
+from application.announce import AnnounceTo
 from application.answer_message import AnswerMessage
+from application.change_session import ChangeSession, ClearHistory, DeleteSession
 from application.choose_model import ChooseModel
 from application.claim_generation import Claimed, ClaimGeneration
 from application.claims import Claims
@@ -12,15 +15,19 @@ from application.events import Entry
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
 from application.ports import ChatModel, Finish, Piece, TextPiece
+from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
-from application.submit_message import Accepted, Submission, SubmitMessage
+from application.stop_generation import StopGeneration
+from application.submit_message import Submission, SubmitMessage
 from application.sweep_generations import SweepGenerations
 from application.watch_sessions import WatchSessions
+from domain.events import DomainEvent
 from domain.generation import Generation
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from infrastructure.memory.event_stream import MemoryEventStream
+from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.builders import add_session, add_user
 from tests.fakes import (
     CountingIds,
@@ -56,6 +63,8 @@ class Chat:
     claims: Claims = field(default_factory=Claims)
     followers: Followers = field(default_factory=Followers)
     ids: CountingIds = field(default_factory=CountingIds)
+    wake_ups: MemoryWakeUps = field(default_factory=MemoryWakeUps)
+    happened: list[DomainEvent] = field(default_factory=list)
     lease_seconds: float = 60
     window: ContextWindow = WINDOW
 
@@ -69,17 +78,52 @@ class Chat:
 
     @property
     def submit(self) -> SubmitMessage:
-        return SubmitMessage(self.database, self.queue, self.choose_model, self.personas, self.ids)
+        return SubmitMessage(
+            self.database, self.queue, self.store_generation, self.ids, self.announce
+        )
+
+    @property
+    def store_generation(self) -> StoreGeneration:
+        return StoreGeneration(self.choose_model, self.personas)
+
+    @property
+    def announce(self) -> AnnounceTo:
+        return AnnounceTo([self.happened.append])
+
+    @property
+    def stop(self) -> StopGeneration:
+        return StopGeneration(self.database, self.end, self.wake_ups)
+
+    @property
+    def regenerate(self) -> RegenerateAnswer:
+        return RegenerateAnswer(self.database, self.queue, self.store_generation, self.ids)
+
+    @property
+    def change(self) -> ChangeSession:
+        return ChangeSession(self.database, self.choose_model, self.personas)
+
+    @property
+    def clear(self) -> ClearHistory:
+        return ClearHistory(self.database)
+
+    @property
+    def delete(self) -> DeleteSession:
+        return DeleteSession(self.database, self.stream, self.wake_ups, self.announce)
 
     @property
     def claim(self) -> ClaimGeneration:
         return ClaimGeneration(
-            self.database, self.choose_model, self.personas, self.window, self.lease_seconds
+            self.database,
+            self.choose_model,
+            self.personas,
+            self.window,
+            self.lease_seconds,
+            self.announce,
         )
 
     @property
     def end(self) -> EndGeneration:
-        return EndGeneration(self.database, self.stream, self.queue)
+        return EndGeneration(self.database, self.stream, self.queue, self.announce)
 
     @property
     def answer(self) -> AnswerMessage:

@@ -200,7 +200,7 @@ async def test_a_stop_keeps_the_text_so_far_and_closes_the_call(chat: Chat) -> N
     accepted = await chat.ask()
     answering = asyncio.create_task(chat.answer(await chat.take()))
     await gate.reached.wait()
-    chat.database.state.rows[accepted.generation_id].stop_requested = True
+    assert not (await chat.stop(chat.user, accepted.generation_id)).ended
     await chat.renew()
     await answering
     assert gate.closed
@@ -318,7 +318,7 @@ async def test_one_lost_answer_that_can_not_be_ended_keeps_nobody_else_waiting(
         assert await chat.claim(lost.generation_id)
     other = await add_session(chat.database, chat.user, "other")
     waiting = await chat.submit(chat.user, other, Submission("why?"))
-    broken = EndGeneration(OnlyReads(chat.database), chat.stream, chat.queue)
+    broken = EndGeneration(OnlyReads(chat.database), chat.stream, chat.queue, chat.announce)
     sweep = SweepGenerations(chat.database, chat.stream, broken, chat.claims, 0)
     assert await sweep(9) == [waiting.generation_id]
     assert "can't be stored" in caplog.text

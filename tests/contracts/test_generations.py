@@ -14,6 +14,7 @@ OVER = 0.0
 """A lease that is over as soon as it is given."""
 
 FAILURE = Failure("worker_lost", "lost")
+LOST = Ending(GenerationStatus.FAILED, "seen", last_seq=1, failure=FAILURE)
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ async def test_an_ended_one_stays_as_it_is(
     assert await claim(database, generation_id) is None
     async with database() as work:
         assert await work.generations.finish(running.id, running.fence, completed("x")) is None
-        assert await work.generations.fail_lost(running.id, "", FAILURE) is None
+        assert await work.generations.end_lost(running.id, LOST) is None
     ended = await find(database, generation_id, user)
     assert ended.status is GenerationStatus.COMPLETED
     assert (ended.text, ended.last_seq, ended.finish_reason) == ("the answer", 5, "stop")
@@ -227,7 +228,7 @@ async def test_after_the_last_attempt_it_is_lost_and_fails_under_a_new_fence(
     assert await due(database) == []
     async with database() as work:
         assert [lost.id for lost in await work.generations.lost(9)] == [generation_id]
-        finished = await work.generations.fail_lost(generation_id, "seen", FAILURE)
+        finished = await work.generations.end_lost(generation_id, LOST)
         await work.commit()
     assert finished is not None
     assert finished.next_id == behind
@@ -239,7 +240,7 @@ async def test_after_the_last_attempt_it_is_lost_and_fails_under_a_new_fence(
     )
     assert (failed.fence, failed.last_seq) == (MAX_ATTEMPTS + 1, 1)
     async with database() as work:
-        assert await work.generations.fail_lost(generation_id, "", FAILURE) is None
+        assert await work.generations.end_lost(generation_id, LOST) is None
 
 
 async def test_a_lost_one_is_not_lost_while_its_last_worker_holds_it(
@@ -251,7 +252,7 @@ async def test_a_lost_one_is_not_lost_while_its_last_worker_holds_it(
     assert await claim(database, generation_id, lease_seconds=60)
     async with database() as work:
         assert await work.generations.lost(9) == []
-        assert await work.generations.fail_lost(generation_id, "", FAILURE) is None
+        assert await work.generations.end_lost(generation_id, LOST) is None
 
 
 async def test_since_tells_what_a_cursor_may_have_missed(

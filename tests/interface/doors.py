@@ -4,18 +4,23 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from application.accepting import StoreGeneration
+from application.announce import AnnounceTo
 from application.answer_message import AnswerMessage
 from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.ports import EventWriter, Finish, Piece, Subscription, TextPiece
+from application.renew_claims import RenewClaims
 from application.submit_message import Submission, SubmitMessage
+from domain.events import DomainEvent
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from domain.user import LOCAL_USERNAME
 from infrastructure.memory.event_stream import MemoryEventStream
+from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.builders import SESSION, add_question, add_session, add_user, claim
 from tests.fakes import (
     CountingIds,
@@ -64,20 +69,37 @@ class Doors:
     queue: FakeQueue = field(default_factory=FakeQueue)
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
     personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
+    happened: list[DomainEvent] = field(default_factory=list)
+    sync_timeout: float = 60
 
     def __post_init__(self) -> None:
         database, stream, ids = self.database, self.stream, CountingIds()
         self.models = FakeModels({"scripted": self.model, "other": self.model}, behind=self.model)
-        ports = Ports(database, self.queue, stream, self.models, self.personas, ids)
-        web = build_web(ports)
+        announce = AnnounceTo([self.happened.append])
+        self.wake_ups = MemoryWakeUps()
+        ports = Ports(
+            database,
+            self.queue,
+            stream,
+            self.wake_ups,
+            self.models,
+            self.personas,
+            ids,
+            announce.listeners,
+        )
+        web = build_web(ports, self.sync_timeout)
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats
         choose_model = ChooseModel(self.models)
-        self.submit = SubmitMessage(database, self.queue, choose_model, self.personas, ids)
-        end = EndGeneration(database, stream, self.queue)
+        self.submit = SubmitMessage(
+            database, self.queue, StoreGeneration(choose_model, self.personas), ids, announce
+        )
+        end = EndGeneration(database, stream, self.queue, announce)
         window = ContextWindow(messages=20, tokens=1_000, count=len)
-        self._claim = ClaimGeneration(database, choose_model, self.personas, window, 60)
-        self._answer = AnswerMessage(database, stream, Claims(), end)
+        self._claim = ClaimGeneration(database, choose_model, self.personas, window, 60, announce)
+        self.claims = Claims()
+        self.renew = RenewClaims(database, self.claims, 60)
+        self._answer = AnswerMessage(database, stream, self.claims, end)
 
     async def local(self) -> UserId:
         """Who everybody is here."""

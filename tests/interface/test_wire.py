@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from application.accepting import Accepted
 from application.events import (
     Chunk,
     Done,
@@ -21,7 +22,6 @@ from application.events import (
     Stopped,
     StreamEvent,
 )
-from application.submit_message import Accepted
 from domain.errors import ApiConfigNotFound, InvalidInput
 from domain.generation import Failure
 from domain.identifiers import MessageId

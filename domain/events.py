@@ -1,0 +1,66 @@
+"""What has happened in a chat, for whoever wants to know: an audit, a webhook, a count.
+
+Each is told once it is committed. They carry ids, not copies.
+"""
+
+from dataclasses import dataclass
+
+from domain.generation import Failure
+from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAccepted:
+    user: UserId
+    session_id: SessionId
+    message_id: MessageId
+    generation_id: GenerationId
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStarted:
+    """A worker has claimed it; `attempt` is 1 unless another one was lost."""
+
+    user: UserId
+    session_id: SessionId
+    generation_id: GenerationId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationCompleted:
+    user: UserId
+    session_id: SessionId
+    generation_id: GenerationId
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStopped:
+    user: UserId
+    session_id: SessionId
+    generation_id: GenerationId
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFailed:
+    user: UserId
+    session_id: SessionId
+    generation_id: GenerationId
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDeleted:
+    user: UserId
+    session_id: SessionId
+
+
+DomainEvent = (
+    MessageAccepted
+    | GenerationStarted
+    | GenerationCompleted
+    | GenerationStopped
+    | GenerationFailed
+    | SessionDeleted
+)

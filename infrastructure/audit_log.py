@@ -1,0 +1,17 @@
+"""A listener: a line in the log `llm_chat.audit` for whatever happens, with ids, not content."""
+
+import logging
+from dataclasses import fields
+
+from domain.events import DomainEvent
+from domain.generation import Failure
+
+log = logging.getLogger("llm_chat.audit")
+
+
+def write_audit_line(event: DomainEvent) -> None:
+    told = ((field.name, getattr(event, field.name)) for field in fields(event))
+    values = " ".join(
+        f"{name}={value.code if isinstance(value, Failure) else value}" for name, value in told
+    )
+    log.info("%s %s", type(event).__name__, values)

@@ -1,0 +1,165 @@
+"""Sending messages over HTTP, in three ways: accepted at once, answered whole, answered as a
+stream."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from application.accepting import Accepted, Wished
+from application.await_answer import Answered, AwaitAnswer
+from application.browse import ReadMessages
+from application.change_session import ClearHistory
+from application.follow_session import FollowGeneration
+from application.regenerate_answer import RegenerateAnswer
+from application.submit_message import Submission, SubmitMessage
+from domain.errors import AnswerPending, Flaw, InvalidInput
+from domain.position import ORIGIN
+from interface.asker import Asker
+from interface.bodies import read_body
+from interface.heartbeats import Heartbeats
+from interface.problems import problem_of
+from interface.replies import json_reply, page_reply, problem_reply
+from interface.request_id import request_id_of
+from interface.sessions import session_id_of
+from interface.sse import stream_events
+from interface.wire.events import failure_json
+from interface.wire.incoming import (
+    RegenerateBody,
+    SendAnywhereBody,
+    SendBody,
+    parse_body,
+    parse_key,
+    parse_limit,
+    parse_number_cursor,
+    parse_session_id,
+)
+from interface.wire.outgoing import accepted_json, answered_json, message_cursor, message_json
+
+_CLIENT_LEFT: Final = 499
+"""Nobody hears it; the log shows it, as that of nginx does."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRoutes:
+    who: Asker
+    read_messages: ReadMessages
+    clear_history: ClearHistory
+    submit_message: SubmitMessage
+    regenerate_answer: RegenerateAnswer
+    await_answer: AwaitAnswer
+    follow_generation: FollowGeneration
+    heartbeats: Heartbeats
+
+    def routes(self) -> list[BaseRoute]:
+        session = "/api/chat/sessions/{session_id}"
+        return [
+            Route(f"{session}/messages", self.list),
+            Route(f"{session}/messages", self.send, methods=["POST"]),
+            Route(f"{session}/messages", self.clear, methods=["DELETE"]),
+            Route(f"{session}/regenerate", self.regenerate, methods=["POST"]),
+            Route("/api/chat/message", self.send_and_wait, methods=["POST"]),
+            Route("/api/chat/message/stream", _SendAndFollow(self), methods=["POST"]),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        user = await self.who(request)
+        limit = parse_limit(request.query_params.get("limit"))
+        after = parse_number_cursor(request.query_params.get("cursor"))
+        order = request.query_params.get("order", "asc")
+        if order not in ("asc", "desc"):
+            raise InvalidInput(Flaw("/order", "order must be asc or desc."))
+        found = await self.read_messages(
+            user, session_id_of(request), limit + 1, after, order == "desc"
+        )
+        return page_reply(found, limit, message_json, message_cursor)
+
+    async def clear(self, request: Request) -> Response:
+        user = await self.who(request)
+        await self.clear_history(user, session_id_of(request))
+        return Response(status_code=204)
+
+    async def send(self, request: Request) -> Response:
+        user = await self.who(request)
+        body = parse_body(SendBody, await read_body(request))
+        submission = _submission(request, body)
+        accepted = await self.submit_message(user, session_id_of(request), submission)
+        return json_reply(accepted_json(accepted), 202)
+
+    async def regenerate(self, request: Request) -> Response:
+        user = await self.who(request)
+        body = parse_body(RegenerateBody, await read_body(request))
+        wished = Wished(body.model_name, body.persona, request_id_of(request.scope))
+        key = parse_key(request.headers.get("idempotency-key"))
+        accepted = await self.regenerate_answer(user, session_id_of(request), wished, key)
+        return json_reply(accepted_json(accepted), 202)
+
+    async def send_and_wait(self, request: Request) -> Response:
+        user = await self.who(request)
+        accepted = await self.submit_anywhere(request)
+        waiting = asyncio.ensure_future(self.await_answer(user, accepted.generation_id))
+        leaving = asyncio.create_task(_left(request.receive))
+        try:
+            await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                return Response(status_code=_CLIENT_LEFT)
+            return _answer(request, await waiting)
+        except AnswerPending as error:
+            pending = problem_of(error, request.url.path, request_id_of(request.scope))
+            ids = {"session_id": accepted.session_id, "generation_id": accepted.generation_id}
+            return problem_reply({**pending, **ids})
+        finally:
+            waiting.cancel()
+            leaving.cancel()
+
+    async def submit_anywhere(self, request: Request) -> Accepted:
+        user = await self.who(request)
+        body = parse_body(SendAnywhereBody, await read_body(request))
+        given = body.session_id
+        session_id = None if given is None else parse_session_id(given)
+        return await self.submit_message(user, session_id, _submission(request, body))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SendAndFollow:
+    """An ASGI endpoint, as those that only follow are."""
+
+    messages: MessageRoutes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        user = await self.messages.who(request)
+        accepted = await self.messages.submit_anywhere(request)
+        follow, heartbeats = self.messages.follow_generation, self.messages.heartbeats
+        # From the origin on: each event of this generation, though it may have begun by now.
+        async with follow(user, accepted.generation_id, ORIGIN) as following:
+            await stream_events(scope, receive, send, following, heartbeats)
+
+
+def _submission(request: Request, body: SendBody) -> Submission:
+    return Submission(
+        body.message,
+        body.model_name,
+        body.persona,
+        tuple(body.file_ids),
+        parse_key(request.headers.get("idempotency-key")),
+        request_id_of(request.scope),
+    )
+
+
+def _answer(request: Request, answered: Answered) -> Response:
+    generation = answered.generation
+    if generation.failure is None:
+        return json_reply(answered_json(answered))
+    shown = failure_json(generation.failure, generation.id, request_id_of(request.scope))
+    ids = {"session_id": generation.session_id, "generation_id": generation.id}
+    return problem_reply({**shown, "instance": request.url.path, **ids})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
