@@ -42,16 +42,15 @@ class ClaimGeneration:
                 generation.session_id, generation.number, self.window.messages
             )
             model = await self._model(work, generation)
-            system_prompt = session.system_prompt if session else None
-            if not system_prompt:
-                system_prompt = await self._persona(work, generation)
             await work.commit()
         self.announce(
             GenerationStarted(
                 generation.owner, generation.session_id, generation.id, generation.attempt
             )
         )
-        prompt = build_prompt(system_prompt, recent, self.window)
+        own = session.system_prompt if session else None
+        persona = generation.persona or (session.default_persona if session else None)
+        prompt = build_prompt(own or self._content(persona), recent, self.window)
         return Claimed(Claim(generation), model, prompt, session.title if session else None)
 
     async def _model(self, work: UnitOfWork, generation: Generation) -> ChatModel | Failure:
@@ -60,8 +59,7 @@ class ClaimGeneration:
         except (ModelNotFound, KeyUnreadable) as error:  # it was there when it was accepted
             return Failure(error.code, str(error))
 
-    async def _persona(self, work: UnitOfWork, generation: Generation) -> str | None:
-        name = generation.persona or await work.users.default_persona(generation.owner)
+    def _content(self, name: str | None) -> str | None:
         try:
             persona = self.personas.choose(name)
         except PersonaNotFound:  # it was there when it was chosen

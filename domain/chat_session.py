@@ -43,7 +43,8 @@ class ActiveGeneration:
 
 @dataclass(frozen=True, slots=True)
 class ChatSession:
-    """A conversation of one user. `end` is where its last ended answer ended in the stream."""
+    """A conversation of one user. `end` is where its last ended answer ended in the stream;
+    `default_persona` is the one that its owner has chosen for all sessions without their own."""
 
     id: SessionId
     owner: UserId
@@ -58,6 +59,7 @@ class ChatSession:
     end: Position = ORIGIN
     unanswered: int = 0
     active: ActiveGeneration | None = None
+    default_persona: str | None = None
 
     def ask(self, text: str) -> "tuple[ChatSession, int]":
         """The session with one more question, and that question's number.

@@ -218,7 +218,8 @@ class FakeChatSessions:
             ),
         )
         first = ActiveGeneration(active[0].id, active[0].status) if active else None
-        return replace(session, unanswered=len(active), active=first)
+        default = self.state.default_personas.get(session.owner)
+        return replace(session, unanswered=len(active), active=first, default_persona=default)
 
 
 @dataclass

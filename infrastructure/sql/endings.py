@@ -29,7 +29,7 @@ from infrastructure.sql.tables import chat_messages as messages
 from infrastructure.sql.tables import chat_sessions as sessions
 from infrastructure.sql.tables import generations, is_active, is_queued, is_running
 
-STOPPED_WAITING: Final = Ending(GenerationStatus.STOPPED, "", last_seq=0)
+_STOPPED: Final = Ending(GenerationStatus.STOPPED, "", last_seq=0)
 
 _LOCK_SESSION = select(sessions.c.id).where(sessions.c.id == its_session).with_for_update()
 _RAISE_FENCE = (
@@ -54,7 +54,7 @@ _END = (
 )
 FINISH = _END.where(held)
 END_LOST = _END.where(this, lease_over, or_(~attempts_left, generations.c.cancel_requested))
-STOP_WAITING = _END.where(this, is_queued(generations))
+_STOP_WAITING = _END.where(this, is_queued(generations))
 _ADD_ANSWER = (
     insert(messages).values(role=Role.ASSISTANT.value, created_at=now_ms()).returning(messages.c.id)
 )
@@ -99,7 +99,34 @@ def end(
     fence: int,
     ending: Ending,
 ) -> Finished | None:
-    """None, and nothing is changed, if the update's condition does not hold."""
+    """Of one that was running. None, and nothing is changed, if the condition does not hold."""
+    row = _ended_row(connection, update_, which, fence, ending)
+    if row is None:
+        return None
+    answer_id = _add_answer(connection, row, ending) if ending.keeps_answer else None
+    generation = to_generation(row, ending.text, answer_id)
+    return _finished(connection, generation, answers=0 if answer_id is None else 1)
+
+
+def end_waiting(connection: Connection, generation_id: GenerationId, fence: int) -> Finished:
+    """Stop one that is known to wait."""
+    which = {"generation": generation_id}
+    row = _ended_row(connection, _STOP_WAITING, which, fence, _STOPPED)
+    assert row is not None
+    generation = to_generation(row)
+    this_session = {"session": generation.session_id}
+    if connection.execute(_IS_ANSWERING, this_session).scalar_one():
+        return Finished(generation, None, is_behind=True)
+    return _finished(connection, generation, answers=0)
+
+
+def _ended_row(
+    connection: Connection,
+    update_: ReturningUpdate[Any],
+    which: dict[str, Any],
+    fence: int,
+    ending: Ending,
+) -> Row[Any] | None:
     values = {
         **which,
         "new_fence": fence,
@@ -109,16 +136,13 @@ def end(
         "new_usage": usage_to(ending.usage),
         "new_failure": _failure_to(ending.failure),
     }
-    row = connection.execute(update_, values).one_or_none()
-    if row is None:
-        return None
-    answer_id = _add_answer(connection, row, ending) if ending.keeps_answer else None
-    generation = to_generation(row, ending.text, answer_id)
-    this_session = {"session": row.session_id}
-    if connection.execute(_IS_ANSWERING, this_session).scalar_one():
-        return Finished(generation, None, is_behind=True)
+    return connection.execute(update_, values).one_or_none()
+
+
+def _finished(connection: Connection, generation: Generation, answers: int) -> Finished:
     behind = stopped_behind(connection, generation)
-    note_end(connection, (generation, *behind)[-1], answers=0 if answer_id is None else 1)
+    note_end(connection, (generation, *behind)[-1], answers)
+    this_session = {"session": generation.session_id}
     next_id = connection.execute(_NEXT, this_session).scalar_one_or_none()
     return Finished(generation, None if next_id is None else GenerationId(next_id), behind)
 

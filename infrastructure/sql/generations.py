@@ -32,9 +32,8 @@ from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.endings import (
     END_LOST,
     FINISH,
-    STOP_WAITING,
-    STOPPED_WAITING,
     end,
+    end_waiting,
     lock_session,
     note_end,
     raise_fence,
@@ -212,14 +211,12 @@ class SqlGenerations(Repository):
     @statement
     def stop(self, connection: Connection, generation_id: GenerationId) -> Finished | None:
         lock_session(connection, generation_id)
-        this_one = {"generation": generation_id}
-        status = connection.execute(_ASK_TO_STOP, this_one).scalar_one_or_none()
+        asked = connection.execute(_ASK_TO_STOP, {"generation": generation_id})
+        status = asked.scalar_one_or_none()
         if status != GenerationStatus.QUEUED:
             return None
         fence = raise_fence(connection, generation_id)
-        if fence is None:
-            return None
-        return end(connection, STOP_WAITING, this_one, fence, STOPPED_WAITING)
+        return None if fence is None else end_waiting(connection, generation_id, fence)
 
     @statement
     def step_aside(

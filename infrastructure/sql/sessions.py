@@ -24,7 +24,7 @@ from infrastructure.sql.clock import now_ms, to_datetime, to_milliseconds
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.messages import clear_messages
 from infrastructure.sql.tables import chat_sessions as sessions
-from infrastructure.sql.tables import generations, is_active, is_queued, is_running
+from infrastructure.sql.tables import generations, is_active, is_queued, is_running, users
 
 _own = generations.c.session_id == sessions.c.id
 
@@ -46,7 +46,14 @@ _unanswered = (
 )
 
 
-_visible = select(sessions, _running, _queued, _unanswered).where(
+_default_persona = (
+    select(users.c.default_persona)
+    .where(users.c.id == sessions.c.user_id)
+    .correlate(sessions)
+    .scalar_subquery()
+    .label("default_persona")
+)
+_visible = select(sessions, _running, _queued, _unanswered, _default_persona).where(
     sessions.c.user_id == bindparam("owner"), sessions.c.deleted_at.is_(None)
 )
 _FIND = _visible.where(sessions.c.id == bindparam("session"))
@@ -191,6 +198,7 @@ def _session(row: Row[Any]) -> ChatSession:
         Position(row.end_fence, row.end_seq),
         row.unanswered,
         _active(row),
+        row.default_persona,
     )
 
 
