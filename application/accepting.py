@@ -48,8 +48,8 @@ class StoreGeneration:
         choice = await self.choose_model(
             work, session.owner, wished.model_name or session.model_name
         )
-        persona = wished.persona or session.persona
-        self.personas.choose(persona)
+        if wished.persona is not None:
+            self.personas.choose(wished.persona)
         await work.generations.add(
             NewGeneration(
                 accepted.generation_id,
@@ -59,7 +59,7 @@ class StoreGeneration:
                 number,
                 choice.model_name,
                 choice.api_id,
-                persona,
+                wished.persona or session.own_persona,
                 wished.request_id,
             )
         )

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from application.choose_model import ChooseModel
 from application.claims import Claim
 from application.ports import Announce, ChatModel, OpenUnitOfWork, Personas, UnitOfWork
+from domain.chat_session import ChatSession
 from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
 from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
@@ -48,9 +49,7 @@ class ClaimGeneration:
                 generation.owner, generation.session_id, generation.id, generation.attempt
             )
         )
-        own = session.system_prompt if session else None
-        persona = generation.persona or (session.default_persona if session else None)
-        prompt = build_prompt(own or self._content(persona), recent, self.window)
+        prompt = build_prompt(self._system_prompt(generation, session), recent, self.window)
         return Claimed(Claim(generation), model, prompt, session.title if session else None)
 
     async def _model(self, work: UnitOfWork, generation: Generation) -> ChatModel | Failure:
@@ -59,9 +58,21 @@ class ClaimGeneration:
         except (ModelNotFound, KeyUnreadable) as error:  # it was there when it was accepted
             return Failure(error.code, str(error))
 
+    def _system_prompt(self, generation: Generation, session: ChatSession | None) -> str | None:
+        """That of the persona which was chosen for the message or its session, else the session's
+        own, else that of the user's default persona, else of the first one."""
+        own = session.system_prompt if session else None
+        default = session.default_persona if session else None
+        for content in (self._content(generation.persona), own or None, self._content(default)):
+            if content is not None:
+                return content
+        first = self.personas.choose(None)
+        return first.content if first else None
+
     def _content(self, name: str | None) -> str | None:
+        """None if there is none of that name: it may be gone since it was chosen."""
         try:
-            persona = self.personas.choose(name)
-        except PersonaNotFound:  # it was there when it was chosen
-            persona = self.personas.choose(None)
+            persona = self.personas.choose(name) if name else None
+        except PersonaNotFound:
+            return None
         return persona.content if persona else None

@@ -61,6 +61,11 @@ class ChatSession:
     active: ActiveGeneration | None = None
     default_persona: str | None = None
 
+    @property
+    def own_persona(self) -> str | None:
+        """What it has chosen itself; with a system prompt it needs none."""
+        return None if self.system_prompt else self.persona
+
     def ask(self, text: str) -> "tuple[ChatSession, int]":
         """The session with one more question, and that question's number.
 

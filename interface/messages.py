@@ -18,6 +18,7 @@ from application.follow_session import FollowGeneration
 from application.regenerate_answer import RegenerateAnswer
 from application.submit_message import Submission, SubmitMessage
 from domain.errors import AnswerPending, Flaw, InvalidInput
+from domain.identifiers import UserId
 from domain.position import ORIGIN
 from interface.asker import Asker
 from interface.bodies import read_body
@@ -100,7 +101,7 @@ class MessageRoutes:
 
     async def send_and_wait(self, request: Request) -> Response:
         user = await self.who(request)
-        accepted = await self.submit_anywhere(request)
+        accepted = await self.submit_anywhere(request, user)
         waiting = asyncio.ensure_future(self.await_answer(user, accepted.generation_id))
         leaving = asyncio.create_task(_left(request.receive))
         try:
@@ -116,8 +117,7 @@ class MessageRoutes:
             waiting.cancel()
             leaving.cancel()
 
-    async def submit_anywhere(self, request: Request) -> Accepted:
-        user = await self.who(request)
+    async def submit_anywhere(self, request: Request, user: UserId) -> Accepted:
         body = parse_body(SendAnywhereBody, await read_body(request))
         given = body.session_id
         session_id = None if given is None else parse_session_id(given)
@@ -133,7 +133,7 @@ class _SendAndFollow:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         user = await self.messages.who(request)
-        accepted = await self.messages.submit_anywhere(request)
+        accepted = await self.messages.submit_anywhere(request, user)
         follow, heartbeats = self.messages.follow_generation, self.messages.heartbeats
         # From the origin on: each event of this generation, though it may have begun by now.
         async with follow(user, accepted.generation_id, ORIGIN) as following:
