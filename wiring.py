@@ -1,7 +1,9 @@
 """Which use case stands behind which door, whatever the technology."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from application.answer_message import AnswerMessage
@@ -13,6 +15,7 @@ from application.api_configs import (
     ReadFirstApi,
     ReadNamedApi,
 )
+from application.api_tokens import DeleteApiToken, ListApiTokens, MakeApiToken
 from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
 from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
@@ -21,18 +24,39 @@ from application.end_generation import EndGeneration
 from application.enter import EnterOpenly
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
+from application.identify import IdentifyByTicket, IdentifyByToken, MakeTicket
 from application.list_models import ListModels
 from application.open_session import OpenSession
-from application.ports import ChatModels, EventStream, Ids, OpenUnitOfWork, Personas, RequestQueue
+from application.ports import (
+    ChatModels,
+    EventStream,
+    Ids,
+    OpenUnitOfWork,
+    PasswordHasher,
+    Personas,
+    RequestQueue,
+    Tokens,
+)
 from application.renew_claims import RenewClaims
+from application.sign_in import (
+    BeginSignIn,
+    LogIn,
+    LogOut,
+    ReadUser,
+    RefreshSignIn,
+    Register,
+)
 from application.submit_message import SubmitMessage
 from application.sweep_generations import SweepGenerations
 from application.try_api import TryApi
+from application.visits import RecheckCallers, Visits
 from application.watch_sessions import WatchSessions
 from domain.prompt import ContextWindow
+from interface.accounts import AccountRoutes
 from interface.api_configs import ApiConfigRoutes
+from interface.api_tokens import ApiTokenRoutes
 from interface.app import build_app
-from interface.asker import OpenDoor
+from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
 from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
@@ -52,6 +76,15 @@ class Ports:
     models: ChatModels
     personas: Personas
     ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How people prove who they are, and whether they must."""
+
+    passwords: PasswordHasher
+    tokens: Tokens
+    required: bool
 
 
 def build_worker(
@@ -83,18 +116,49 @@ class Web:
     """The doors, and what runs beside them."""
 
     app: ASGIApp
+    routes: Sequence[BaseRoute]
     health: HealthRoutes
     followers: Followers
     heartbeats: Heartbeats
     watch: WatchSessions
+    visits: Visits
+    recheck: RecheckCallers
 
 
-def build_web(ports: Ports) -> Web:
+def build_asker(database: OpenUnitOfWork, admission: Admission) -> Asker:
+    by_token = IdentifyByToken(database, admission.tokens)
+    credentials = ReadCredentials(by_token, IdentifyByTicket(database))
+    if admission.required:
+        return LockedDoor(credentials)
+    return OpenDoor(credentials, EnterOpenly(database))
+
+
+def account_routes(
+    database: OpenUnitOfWork, ids: Ids, who: Asker, admission: Admission
+) -> Sequence[BaseRoute]:
+    passwords, tokens = admission.passwords, admission.tokens
+    begin = BeginSignIn(tokens, ids)
+    accounts = AccountRoutes(
+        who,
+        Register(database, passwords, begin),
+        LogIn(database, passwords, begin),
+        RefreshSignIn(database, tokens),
+        LogOut(database),
+        ReadUser(database),
+        MakeTicket(database, ids),
+    )
+    api_tokens = ApiTokenRoutes(
+        who, MakeApiToken(database, ids), ListApiTokens(database), DeleteApiToken(database)
+    )
+    return [*accounts.routes(), *api_tokens.routes()]
+
+
+def build_web(ports: Ports, admission: Admission) -> Web:
     database, stream = ports.open_unit_of_work, ports.stream
     models, personas, ids = ports.models, ports.personas, ports.ids
     choose_model = ChooseModel(models)
-    who = OpenDoor(EnterOpenly(database))
-    followers, heartbeats = Followers(), Heartbeats()
+    who = build_asker(database, admission)
+    followers, heartbeats, visits = Followers(), Heartbeats(), Visits()
     follow_session = FollowSession(database, stream, followers)
     follow_generation = FollowGeneration(database, stream, followers)
     open_session = OpenSession(database, choose_model, personas, ids)
@@ -119,15 +183,16 @@ def build_web(ports: Ports) -> Web:
         TryApi(database, models),
         ListModels(database, models),
     )
-    app = build_app(
-        [
-            *health.routes(),
-            *sessions.routes(),
-            *apis.routes(),
-            *sse_routes(who, follow_session, follow_generation, heartbeats),
-            *GenerationRoutes(who, ReadGeneration(database, stream)).routes(),
-            *WebSocketDoor(who, open_session, follow_session, submit).routes(),
-        ]
-    )
+    routes = [
+        *health.routes(),
+        *account_routes(database, ids, who, admission),
+        *sessions.routes(),
+        *apis.routes(),
+        *sse_routes(who, follow_session, follow_generation, heartbeats, visits),
+        *GenerationRoutes(who, ReadGeneration(database, stream)).routes(),
+        *WebSocketDoor(who, open_session, follow_session, submit, visits).routes(),
+    ]
     watch = WatchSessions(database, followers)
-    return Web(app, health, followers, heartbeats, watch)
+    recheck = RecheckCallers(database, visits)
+    app = build_app(routes)
+    return Web(app, routes, health, followers, heartbeats, watch, visits, recheck)

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Following
+from application.visits import Visits
 from domain.errors import ChatError
 from domain.identifiers import UserId
 from domain.position import Position
@@ -45,12 +46,14 @@ class SseDoor:
     follow: Follow
     parameter: str
     heartbeats: Heartbeats
+    visits: Visits
+    by_ticket: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
-        user = await self.who(connection)
+        caller = await self.who.caller(connection, by_ticket=self.by_ticket)
         followed = connection.path_params[self.parameter]
-        async with self.follow(user, followed, _cursor(connection)) as following:
+        async with self.follow(caller.user, followed, _cursor(connection)) as following:
             # 204 tells a browser's EventSource not to come back for more: there is none.
             status = 204 if following.is_over else 200
             await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
@@ -59,7 +62,11 @@ class SseDoor:
                 return
             leaving = asyncio.create_task(_until_left(receive, following))
             try:
-                with self.heartbeats.for_(following):
+                with (
+                    self.heartbeats.for_(following),
+                    # Who then comes back is told why.
+                    self.visits.including(caller, following.end),
+                ):
                     await _write(following, send)
             except asyncio.CancelledError:
                 log.info("a stream whose client does not read is cut: the process ends")
@@ -68,7 +75,11 @@ class SseDoor:
 
 
 def sse_routes(
-    who: Asker, session: FollowSession, generation: FollowGeneration, heartbeats: Heartbeats
+    who: Asker,
+    session: FollowSession,
+    generation: FollowGeneration,
+    heartbeats: Heartbeats,
+    visits: Visits,
 ) -> list[BaseRoute]:
     def follow_session(
         user: UserId, session_id: str, cursor: Position | None
@@ -83,12 +94,12 @@ def sse_routes(
     return [
         Route(
             "/sse/{session_id}",
-            SseDoor(who, follow_session, "session_id", heartbeats),
+            SseDoor(who, follow_session, "session_id", heartbeats, visits, by_ticket=True),
             methods=["GET"],
         ),
         Route(
             "/api/chat/generations/{generation_id}/stream",
-            SseDoor(who, follow_generation, "generation_id", heartbeats),
+            SseDoor(who, follow_generation, "generation_id", heartbeats, visits),
             methods=["GET"],
         ),
     ]

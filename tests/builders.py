@@ -63,6 +63,7 @@ def a_generation(
     )
 
 
+SECRET_KEY = Secret("a secret of a server that nobody knows")
 API_KEY = "sk-WvT7-quite-distinctive-9f3A"
 
 

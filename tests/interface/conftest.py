@@ -51,6 +51,7 @@ async def nothing_is_left(doors: Doors) -> NothingIsLeft:
         assert unseen == []
         assert list(doors.followers) == []
         assert doors.followers.by_session == {}
+        assert doors.visits.by_caller == {}
         assert doors.stream.subscribed == 0
 
     return check

@@ -15,17 +15,19 @@ from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from domain.user import LOCAL_USERNAME
+from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.event_stream import MemoryEventStream
-from tests.builders import SESSION, add_question, add_session, add_user, claim
+from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim
 from tests.fakes import (
     CountingIds,
     FakeDatabase,
     FakeModels,
+    FakePasswords,
     FakePersonas,
     FakeQueue,
     ScriptedModel,
 )
-from wiring import Ports, build_web
+from wiring import Admission, Ports, build_web
 
 
 class CountedStream(MemoryEventStream):
@@ -64,12 +66,17 @@ class Doors:
     queue: FakeQueue = field(default_factory=FakeQueue)
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
     personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
+    passwords: FakePasswords = field(default_factory=FakePasswords)
+    sign_in_required: bool = False
 
     def __post_init__(self) -> None:
         database, stream, ids = self.database, self.stream, CountingIds()
         self.models = FakeModels({"scripted": self.model, "other": self.model}, behind=self.model)
         ports = Ports(database, self.queue, stream, self.models, self.personas, ids)
-        web = build_web(ports)
+        self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
+        admission = Admission(self.passwords, self.tokens, self.sign_in_required)
+        web = build_web(ports, admission)
+        self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats
         choose_model = ChooseModel(self.models)
