@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from domain.errors import Overloaded
 from domain.secret import Secret
@@ -48,7 +48,7 @@ class Argon2Passwords:
     def _verify(self, hashed: str, password: Secret) -> bool:
         try:
             return self._hasher.verify(hashed, password.reveal())
-        except VerificationError:
+        except (VerificationError, InvalidHashError):  # the latter if an operator locked it
             return False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
