@@ -11,13 +11,15 @@ from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.ports import EventWriter, Finish, Piece, Subscription, TextPiece
 from application.submit_message import Submission, SubmitMessage
+from domain.access import Caller
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
+from domain.secret import Secret
 from domain.user import LOCAL_USERNAME
 from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.event_stream import MemoryEventStream
-from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim
+from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim, sign_in
 from tests.fakes import (
     CountingIds,
     FakeDatabase,
@@ -89,6 +91,17 @@ class Doors:
     async def local(self) -> UserId:
         """Who everybody is here."""
         return await add_user(self.database, LOCAL_USERNAME)
+
+    async def sign_in(self, username: str = "ada") -> tuple[Caller, Secret]:
+        """Who that is, and an access token."""
+        user = await add_user(self.database, username)
+        caller = await sign_in(self.database, user, f"signin_of_{username}")
+        return caller, self.tokens.access(caller)
+
+    async def log_out(self, user: UserId) -> None:
+        async with self.database() as work:
+            await work.sign_ins.end_all(user)
+            await work.commit()
 
     async def session(self, session_id: str = SESSION) -> SessionId:
         """A session of whoever asks."""
