@@ -16,8 +16,10 @@ from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
 from domain.secret import Secret
+from infrastructure.argon2_passwords import Argon2Passwords
 from infrastructure.audit_log import write_audit_line
-from infrastructure.key_file import make_key_file, read_key_file
+from infrastructure.jwt_tokens import JwtTokens
+from infrastructure.key_file import make_key_file, read_key_file, read_secret_file
 from infrastructure.key_ring import BadEncryptionKeys, KeyRing, parse_keys
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
@@ -36,8 +38,8 @@ from interface.repeat import repeat
 from interface.server import Server, listen
 from interface.websocket_protocol import as_one_line
 from interface.worker import Worker
-from settings import DEFAULT_OPENAI_BASE_URL, BadSettings, Settings, read_settings
-from wiring import Ports, build_web, build_worker
+from settings import DEFAULT_OPENAI_BASE_URL, AuthMode, BadSettings, Settings, read_settings
+from wiring import Admission, Ports, build_web, build_worker
 
 log = logging.getLogger("llm_chat")
 
@@ -55,6 +57,8 @@ KEY_FILE: Final = "encryption.key"
 """Beside the database whose keys it seals: in `data/`, unless that is elsewhere."""
 PERSONAS_SECONDS: Final = 1.0
 """How often the personas' file is looked at."""
+SECRET_FILE: Final = "secret.key"  # noqa: S105 - where it is, not what it is
+"""Likewise; what signs the tokens."""
 MAKE_A_KEY: Final = (
     '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
 )
@@ -94,6 +98,33 @@ def open_key_ring(settings: Settings, *, makes: bool) -> KeyRing:
     if kept is None:
         raise NotReady(f"ENCRYPTION_KEYS is empty, and there is no {file}: {MAKE_A_KEY} makes one")
     return KeyRing(kept)
+
+
+def open_secret(settings: Settings, *, makes: bool) -> Secret:
+    """Likewise. Raises NotReady, BadEncryptionKeys."""
+    given = settings.secret_key.get_secret_value()
+    if given:
+        return Secret(given)
+    file = settings.sqlite_path.parent / SECRET_FILE
+    kept = read_secret_file(file)
+    if kept is None and makes:
+        make_key_file(file)
+        kept = read_secret_file(file)
+    if kept is None:
+        raise NotReady(f"SECRET_KEY is empty, and there is no {file}: {MAKE_A_KEY} makes one")
+    return kept
+
+
+@contextmanager
+def open_admission(settings: Settings, *, embedded: bool) -> Iterator[Admission]:
+    """Raises NotReady, BadEncryptionKeys."""
+    secret = open_secret(settings, makes=embedded)
+    passwords = Argon2Passwords()
+    tokens = JwtTokens(secret, settings.access_token_seconds)
+    try:
+        yield Admission(passwords, tokens, settings.sign_in_required)
+    finally:
+        passwords.close()
 
 
 @asynccontextmanager
@@ -192,8 +223,10 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
     except OSError as error:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
-        async with open_ports(settings, embedded=answers) as ports:
-            web = build_web(ports, settings.sync_timeout)
+        async with AsyncExitStack() as closing:
+            ports = await closing.enter_async_context(open_ports(settings, embedded=answers))
+            admission = closing.enter_context(open_admission(settings, embedded=answers))
+            web = build_web(ports, admission, settings.sync_timeout)
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []
 
@@ -215,12 +248,15 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
             beating = asyncio.create_task(repeat(1, web.heartbeats.beat))
             watching = asyncio.create_task(repeat(settings.watchdog_seconds, web.watch, jitter=0.1))
+            checking = asyncio.create_task(
+                repeat(settings.access_check_seconds, web.recheck, jitter=0.1)
+            )
             with obeying_signals(end, worker.hurry if worker else end):
                 try:
                     await server.serve([listening])
                 finally:
                     await asyncio.gather(*draining)
-                    for task in (beating, watching):
+                    for task in (beating, watching, checking):
                         task.cancel()
     log.info("llm-chat has stopped")
 
@@ -228,6 +264,9 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
 async def run_worker(settings: Settings) -> None:
     """A worker without doors."""
     stop = asyncio.Event()
+    if settings.auth_mode is None:
+        # It has no address that could tell who its users are, so they are not the operator.
+        settings = settings.model_copy(update={"auth_mode": AuthMode.REQUIRED})
     async with open_ports(settings, embedded=False) as ports:
         worker = worker_of(settings, ports)
         with obeying_signals(stop.set, worker.hurry):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from domain.base_url import clean_base_url
 
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+MIN_SECRET_KEY_CHARACTERS: Final = 32
 
 _BRACKETS: Final = {ord("["): None, ord("]"): None}
 _HOST: Final = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
@@ -47,6 +49,9 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///data/llm-chat.db"
     redis_url: str = ""
     auth_mode: AuthMode | None = None
+    secret_key: SecretStr = SecretStr("")
+    access_token_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
+    access_check_seconds: Seconds = 60.0
     encryption_keys: SecretStr = SecretStr("")
     openai_api_key: SecretStr = SecretStr("")
     openai_base_url: str = ""
@@ -79,11 +84,18 @@ class Settings(BaseSettings):
         raise BadSettings("DATABASE_URL: this version keeps its data in sqlite:///<file> only")
 
     @property
+    def sign_in_required(self) -> bool:
+        """Unless told otherwise, where others than this machine's users can come in."""
+        if self.auth_mode is not None:
+            return self.auth_mode is AuthMode.REQUIRED
+        return not _is_loopback(self.host)
+
+    @property
     def users_may_reach_private_hosts(self) -> bool:
         """By default where the user is the operator: in open mode."""
         if self.upstream_private is not None:
             return self.upstream_private is PrivateHosts.ALLOWED
-        return self.auth_mode is not AuthMode.REQUIRED
+        return not self.sign_in_required
 
     @property
     def upstream_allowed_hosts(self) -> frozenset[str]:
@@ -116,14 +128,9 @@ def _check(settings: Settings) -> None:
         raise BadSettings(
             "REDIS_URL: this version has its queue in the process only; leave it empty"
         )
-    if settings.auth_mode is AuthMode.REQUIRED:
-        raise BadSettings("AUTH_MODE: this version has no accounts yet; only `open` works")
+    if 0 < len(settings.secret_key.get_secret_value()) < MIN_SECRET_KEY_CHARACTERS:
+        raise BadSettings(f"SECRET_KEY: must be at least {MIN_SECRET_KEY_CHARACTERS} characters")
     _check_own_model(settings)
-    if settings.auth_mode is None and not _is_loopback(settings.host):
-        raise BadSettings(
-            f"AUTH_MODE: anybody who reaches {settings.host} could use this server; "
-            "say AUTH_MODE=open if that is meant"
-        )
 
 
 def _check_own_model(settings: Settings) -> None:
@@ -144,4 +151,10 @@ def _check_own_model(settings: Settings) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """A name that only begins like such an address is none."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

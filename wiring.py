@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from application.accepting import StoreGeneration
@@ -16,6 +17,7 @@ from application.api_configs import (
     ReadFirstApi,
     ReadNamedApi,
 )
+from application.api_tokens import DeleteApiToken, ListApiTokens, MakeApiToken
 from application.await_answer import AwaitAnswer
 from application.browse import ListSessions, ReadGeneration, ReadMessages, ReadSession
 from application.change_session import ChangeSession, ClearHistory, DeleteSession
@@ -26,6 +28,7 @@ from application.end_generation import EndGeneration
 from application.enter import EnterOpenly
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
+from application.identify import IdentifyByTicket, IdentifyByToken, MakeTicket
 from application.list_models import ListModels
 from application.open_session import OpenSession
 from application.personas import ChooseDefaultPersona, ListPersonas
@@ -34,28 +37,41 @@ from application.ports import (
     EventStream,
     Ids,
     OpenUnitOfWork,
+    PasswordHasher,
     Personas,
     RequestQueue,
+    Tokens,
     WakeUps,
 )
 from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
+from application.sign_in import (
+    BeginSignIn,
+    LogIn,
+    LogOut,
+    ReadUser,
+    RefreshSignIn,
+    Register,
+)
 from application.stop_generation import StopGeneration
 from application.submit_message import SubmitMessage
 from application.sweep_generations import SweepGenerations
 from application.try_api import TryApi
+from application.visits import RecheckCallers, Visits
 from application.watch_sessions import WatchSessions
 from domain.prompt import ContextWindow
+from interface.accounts import AccountRoutes
 from interface.api_configs import ApiConfigRoutes
+from interface.api_tokens import ApiTokenRoutes
 from interface.app import build_app
-from interface.asker import OpenDoor
+from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
 from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
 from interface.messages import MessageRoutes
 from interface.personas import PersonaRoutes
 from interface.sessions import SessionRoutes
-from interface.sse import sse_routes
+from interface.sse import Streams, sse_routes
 from interface.websocket import WebSocketDoor
 from interface.worker import Worker
 
@@ -72,6 +88,15 @@ class Ports:
     personas: Personas
     ids: Ids
     listeners: Sequence[Listener] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How people prove who they are, and whether they must."""
+
+    passwords: PasswordHasher
+    tokens: Tokens
+    required: bool
 
 
 def build_worker(
@@ -105,20 +130,52 @@ class Web:
     """The doors, and what runs beside them."""
 
     app: ASGIApp
+    routes: Sequence[BaseRoute]
     health: HealthRoutes
     followers: Followers
     heartbeats: Heartbeats
     watch: WatchSessions
+    visits: Visits
+    recheck: RecheckCallers
 
 
-def build_web(ports: Ports, sync_timeout: float) -> Web:
+def build_asker(database: OpenUnitOfWork, admission: Admission) -> Asker:
+    by_token = IdentifyByToken(database, admission.tokens)
+    credentials = ReadCredentials(by_token, IdentifyByTicket(database))
+    if admission.required:
+        return LockedDoor(credentials)
+    return OpenDoor(credentials, EnterOpenly(database))
+
+
+def account_routes(
+    database: OpenUnitOfWork, ids: Ids, who: Asker, admission: Admission
+) -> Sequence[BaseRoute]:
+    passwords, tokens = admission.passwords, admission.tokens
+    begin = BeginSignIn(tokens, ids)
+    accounts = AccountRoutes(
+        who,
+        Register(database, passwords, begin),
+        LogIn(database, passwords, begin),
+        RefreshSignIn(database, tokens),
+        LogOut(database),
+        ReadUser(database),
+        MakeTicket(database, ids),
+    )
+    api_tokens = ApiTokenRoutes(
+        who, MakeApiToken(database, ids), ListApiTokens(database), DeleteApiToken(database)
+    )
+    return [*accounts.routes(), *api_tokens.routes()]
+
+
+def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
     models, personas, ids = ports.models, ports.personas, ports.ids
     choose_model = ChooseModel(models)
-    who = OpenDoor(EnterOpenly(database))
-    followers, heartbeats = Followers(), Heartbeats()
+    who = build_asker(database, admission)
+    followers, heartbeats, visits = Followers(), Heartbeats(), Visits()
+    streams = Streams(heartbeats, visits)
     follow_session = FollowSession(database, stream, followers)
     follow_generation = FollowGeneration(database, stream, followers)
     open_session = OpenSession(database, choose_model, personas, ids)
@@ -143,7 +200,7 @@ def build_web(ports: Ports, sync_timeout: float) -> Web:
         RegenerateAnswer(database, ports.queue, store_generation, ids),
         AwaitAnswer(database, follow_generation, sync_timeout),
         follow_generation,
-        heartbeats,
+        streams,
     )
     persona_routes = PersonaRoutes(
         who, ListPersonas(database, personas), ChooseDefaultPersona(database, personas)
@@ -160,17 +217,18 @@ def build_web(ports: Ports, sync_timeout: float) -> Web:
         TryApi(database, models),
         ListModels(database, models),
     )
-    app = build_app(
-        [
-            *health.routes(),
-            *sessions.routes(),
-            *messages.routes(),
-            *persona_routes.routes(),
-            *apis.routes(),
-            *sse_routes(who, follow_session, follow_generation, heartbeats),
-            *generations.routes(),
-            *WebSocketDoor(who, open_session, follow_session, submit, stop).routes(),
-        ]
-    )
+    routes = [
+        *health.routes(),
+        *account_routes(database, ids, who, admission),
+        *sessions.routes(),
+        *messages.routes(),
+        *persona_routes.routes(),
+        *apis.routes(),
+        *sse_routes(who, follow_session, follow_generation, streams),
+        *generations.routes(),
+        *WebSocketDoor(who, open_session, follow_session, submit, stop, visits).routes(),
+    ]
     watch = WatchSessions(database, followers)
-    return Web(app, health, followers, heartbeats, watch)
+    recheck = RecheckCallers(database, visits)
+    app = build_app(routes)
+    return Web(app, routes, health, followers, heartbeats, watch, visits, recheck)

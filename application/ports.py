@@ -6,21 +6,27 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from application.events import Entry, StreamEvent
+from domain.access import Caller, Refresh
 from domain.api_config import ApiConfig
 from domain.events import DomainEvent
-from domain.identifiers import GenerationId, SessionId
+from domain.identifiers import GenerationId, SessionId, SignInId
 from domain.message import Usage
 from domain.persona import Persona
 from domain.position import Position
 from domain.prompt import Prompt
 from domain.repositories import (
     ApiConfigs,
+    ApiTokens,
+    Callers,
     ChatSessions,
     Generations,
     IdempotencyKeys,
     Messages,
+    SignIns,
+    Tickets,
     Users,
 )
+from domain.secret import Secret
 
 
 class UnitOfWork(Protocol):
@@ -38,6 +44,14 @@ class UnitOfWork(Protocol):
     def idempotency_keys(self) -> IdempotencyKeys: ...
     @property
     def api_configs(self) -> ApiConfigs: ...
+    @property
+    def sign_ins(self) -> SignIns: ...
+    @property
+    def callers(self) -> Callers: ...
+    @property
+    def api_tokens(self) -> ApiTokens: ...
+    @property
+    def tickets(self) -> Tickets: ...
 
     async def commit(self) -> None:
         """Once it returns, the changes survive the loss of every process."""
@@ -222,3 +236,46 @@ class Ids(Protocol):
     def session(self) -> SessionId: ...
 
     def generation(self) -> GenerationId: ...
+
+    def sign_in(self) -> SignInId: ...
+
+    def api_token(self) -> Secret:
+        """Nobody can guess it."""
+
+    def ticket(self) -> Secret:
+        """Likewise."""
+
+
+class PasswordHasher(Protocol):
+    """Makes of passwords what tells nothing of them, at a cost on purpose; so only a few are done
+    at a time and few may wait. Both methods raise Overloaded at once if more are asked for."""
+
+    async def hash(self, password: Secret) -> str:
+        """Another one each time, also for the same password."""
+
+    async def matches(self, password: Secret, hashed: str | None) -> bool:
+        """Whether it was made of this password. None is no password's, and costs the same."""
+
+
+class Tokens(Protocol):
+    """Texts that prove who asks, made by this server, or another process with the same secret.
+    A token of one kind is none of the other."""
+
+    @property
+    def access_seconds(self) -> int:
+        """How long an access token holds."""
+
+    @property
+    def refresh_seconds(self) -> int:
+        """How long a refresh token holds."""
+
+    def access(self, caller: Caller) -> Secret:
+        """For a caller by sign-in."""
+
+    def refresh(self, refresh: Refresh) -> Secret: ...
+
+    def read_access(self, token: Secret) -> Caller:
+        """Raises InvalidToken; also when it has expired."""
+
+    def read_refresh(self, token: Secret) -> Refresh:
+        """Raises InvalidToken, likewise."""

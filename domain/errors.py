@@ -92,6 +92,60 @@ class FileNotFound(ChatError):
     code = "file_not_found"
 
 
+class UsernameTaken(ChatError):
+    """The name is another user's, or was one's, or nobody may have it."""
+
+    code = "username_taken"
+
+    def __init__(self) -> None:
+        super().__init__("This username is taken.")
+
+
+class InvalidCredentials(ChatError):
+    """No such user, another password, or who can't log in: they are not told apart."""
+
+    code = "invalid_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("Username or password is wrong.")
+
+
+class NotSignedIn(ChatError):
+    """The request says nothing of who asks."""
+
+    code = "not_signed_in"
+
+    def __init__(self) -> None:
+        super().__init__("Sign in, or send an API token.")
+
+
+class InvalidToken(ChatError):
+    """What was to prove who asks does not, or does not any more."""
+
+    code = "invalid_token"
+
+    def __init__(self) -> None:
+        super().__init__("The token is not valid, or not any more.")
+
+
+class ApiTokenNotFound(ChatError):
+    """No such API token, or another user's."""
+
+    code = "token_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such API token.")
+
+
+class TooManyApiTokens(ChatError):
+    """The user has as many as one may have."""
+
+    code = "too_many_tokens"
+
+    def __init__(self) -> None:
+        super().__init__("You have too many API tokens; delete one first.")
+
+
 class SessionBusy(ChatError):
     """The session cannot take this now; it can once an answer has ended."""
 
@@ -202,6 +256,15 @@ class ModelSuspended(ModelFailed):
     """The model's server failed so often of late that it is left alone for a while."""
 
     code = "upstream_suspended"
+
+
+class Overloaded(ChatError):
+    """More is asked at once than can be done; later it can be."""
+
+    code = "overloaded"
+
+    def __init__(self) -> None:
+        super().__init__("Too much is asked at the moment; try again.")
 
 
 class DatabaseUnavailable(ChatError):

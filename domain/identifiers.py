@@ -6,8 +6,10 @@ from typing import Final, NewType
 UserId = NewType("UserId", int)
 MessageId = NewType("MessageId", int)
 ApiId = NewType("ApiId", int)
+ApiTokenId = NewType("ApiTokenId", int)
 SessionId = NewType("SessionId", str)
 GenerationId = NewType("GenerationId", str)
+SignInId = NewType("SignInId", str)
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,49}")
 

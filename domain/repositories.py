@@ -3,26 +3,104 @@
 All times are the database's. Methods raise DatabaseUnavailable when it does not answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
+from domain.api_token import ApiToken, NewApiToken
 from domain.chat_session import ChatSession
 from domain.generation import Ending, Generation
-from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import (
+    ApiId,
+    ApiTokenId,
+    GenerationId,
+    MessageId,
+    SessionId,
+    SignInId,
+    UserId,
+)
 from domain.message import Message
 from domain.position import Position
 from domain.user import User
 
 
+class KeptPassword(NamedTuple):
+    """What a password is checked against, and whose it is."""
+
+    user: User
+    hashed: str
+
+
 class Users(Protocol):
+    """A deleted user is not found, and the name stays taken."""
+
     async def get_or_add(self, username: str) -> User: ...
 
     async def default_persona(self, user: UserId) -> str | None: ...
 
     async def choose_default_persona(self, user: UserId, name: str) -> None: ...
+    async def add(self, username: str, hashed: str) -> User:
+        """With the hash of a password. Raises UsernameTaken, and nothing is changed."""
+
+    async def find(self, user: UserId) -> User | None: ...
+
+    async def password_of(self, username: str) -> KeptPassword | None:
+        """None also for a user without one, who can't log in."""
+
+
+class SignIns(Protocol):
+    """Log-ins, each with its chain of refreshes. No token is kept: `rotation` is the number of
+    the only refresh token that is good for one more."""
+
+    async def begin(self, sign_in: SignInId, user: UserId, seconds: float) -> None:
+        """With rotation 0, for so long. Forgets those of this user that are over."""
+
+    async def renew(self, refresh: Refresh, seconds: float) -> bool:
+        """Raise the rotation, in one conditional update, and let it last so long from now on.
+        False if it is over, or the rotation is another: of two that come at once one gets True."""
+
+    async def end_reused(self, refresh: Refresh) -> bool:
+        """End it if its rotation is higher than this: somebody has a refresh token that was used
+        before. False if there was nothing to end."""
+
+    async def end_all(self, user: UserId) -> None: ...
+
+
+class Callers(Protocol):
+    async def standing(self, callers: Collection[Caller]) -> Collection[Caller]:
+        """Those who may still ask: the user is not deleted, the sign-in not over, the API token
+        there and not expired. One statement for a kind of them, however many."""
+
+
+class ApiTokens(Protocol):
+    """Of a token its digest is kept, by which it is found."""
+
+    async def add(self, new: NewApiToken) -> ApiToken:
+        """Raises TooManyApiTokens, and nothing is changed."""
+
+    async def caller(self, digest: str) -> Caller | None:
+        """Whom the token with this digest speaks for, in one statement; None if it is not there,
+        has expired, or its user is deleted."""
+
+    async def page(self, owner: UserId, limit: int, after: ApiTokenId | None) -> Sequence[ApiToken]:
+        """Oldest first."""
+
+    async def delete(self, owner: UserId, token_id: ApiTokenId) -> bool:
+        """False if there is no such token."""
+
+
+class Tickets(Protocol):
+    """A ticket lets one stream in, on any web process, in the name of who had it made."""
+
+    async def add(self, digest: str, caller: Caller, seconds: float) -> None:
+        """Good for so long. Forgets all that are not good any more."""
+
+    async def take(self, digest: str) -> Caller | None:
+        """Whose it was; of two who take it at once one gets it. None if it is not there, was
+        taken, or is too old."""
 
 
 class SessionPage(NamedTuple):

@@ -1,4 +1,4 @@
-"""The encryption key that the embedded mode makes for itself."""
+"""The keys that the embedded mode makes for itself: random bytes in base64, a file each."""
 
 import base64
 import os
@@ -7,18 +7,33 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_bytes, token_hex
 
+from domain.secret import Secret
 from infrastructure.key_ring import KEY_BYTES, BadEncryptionKeys, parse_keys
 
 
 def read_key_file(path: Path) -> Sequence[bytes] | None:
     """None if there is no such file. Raises BadEncryptionKeys."""
+    text = _read(path)
+    return None if text is None else parse_keys(text, str(path))
+
+
+def read_secret_file(path: Path) -> Secret | None:
+    """The text of such a file, as a person might copy it to elsewhere. Raises BadEncryptionKeys
+    also if it is no key: half a file is no secret."""
+    text = _read(path)
+    if text is None:
+        return None
+    parse_keys(text, str(path))
+    return Secret(text.strip())
+
+
+def _read(path: Path) -> str | None:
     try:
-        text = path.read_text(encoding="ascii", errors="replace")
+        return path.read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BadEncryptionKeys(f"{path} can't be read: {error.strerror}") from error
-    return parse_keys(text, str(path))
 
 
 def make_key_file(path: Path) -> None:

@@ -6,19 +6,71 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from application.enter import EnterOpenly
+from application.identify import IdentifyByTicket, IdentifyByToken
+from domain.access import Caller
+from domain.errors import InvalidToken, NotSignedIn
 from domain.identifiers import UserId
+from domain.secret import Secret
 
 
 class Asker(Protocol):
+    """Both raise NotSignedIn, and InvalidToken for bad credentials of any kind."""
+
     async def __call__(self, connection: HTTPConnection, /) -> UserId:
         """The user behind a request or socket."""
+
+    async def caller(self, connection: HTTPConnection, /, *, by_ticket: bool = False) -> Caller:
+        """The same, and by what right: for what lasts longer than the request. Where it may be
+        `by_ticket`, a ticket in the query counts if there is no Authorization header."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCredentials:
+    """Whom the credentials of a request speak for; None if it has none."""
+
+    by_token: IdentifyByToken
+    by_ticket: IdentifyByTicket
+
+    async def __call__(self, connection: HTTPConnection, *, by_ticket: bool) -> Caller | None:
+        """Raises InvalidToken."""
+        match connection.headers.getlist("authorization"):
+            case []:
+                ticket = connection.query_params.get("ticket") if by_ticket else None
+                return await self.by_ticket(Secret(ticket)) if ticket else None
+            case [header]:
+                scheme, _, token = header.partition(" ")
+                if scheme.lower() == "bearer":
+                    return await self.by_token(Secret(token.strip()))
+        raise InvalidToken
 
 
 @dataclass(frozen=True, slots=True)
 class OpenDoor:
-    """Open mode: whoever can reach the server may use it."""
+    """Open mode: whoever can reach the server may use it, and needs no credentials. Those of who
+    has some are checked all the same."""
 
+    credentials: ReadCredentials
     enter: EnterOpenly
 
-    async def __call__(self, _: HTTPConnection) -> UserId:
-        return await self.enter()
+    async def __call__(self, connection: HTTPConnection, /) -> UserId:
+        return (await self.caller(connection)).user
+
+    async def caller(self, connection: HTTPConnection, /, *, by_ticket: bool = False) -> Caller:
+        caller = await self.credentials(connection, by_ticket=by_ticket)
+        return caller or Caller(await self.enter())
+
+
+@dataclass(frozen=True, slots=True)
+class LockedDoor:
+    """Required mode: nobody comes in without credentials."""
+
+    credentials: ReadCredentials
+
+    async def __call__(self, connection: HTTPConnection, /) -> UserId:
+        return (await self.caller(connection)).user
+
+    async def caller(self, connection: HTTPConnection, /, *, by_ticket: bool = False) -> Caller:
+        caller = await self.credentials(connection, by_ticket=by_ticket)
+        if caller is None:
+            raise NotSignedIn
+        return caller

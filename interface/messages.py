@@ -22,12 +22,11 @@ from domain.identifiers import UserId
 from domain.position import ORIGIN
 from interface.asker import Asker
 from interface.bodies import read_body
-from interface.heartbeats import Heartbeats
 from interface.problems import problem_of
 from interface.replies import json_reply, page_reply, problem_reply
 from interface.request_id import request_id_of
 from interface.sessions import session_id_of
-from interface.sse import stream_events
+from interface.sse import Streams
 from interface.wire.events import failure_json
 from interface.wire.incoming import (
     RegenerateBody,
@@ -54,7 +53,7 @@ class MessageRoutes:
     regenerate_answer: RegenerateAnswer
     await_answer: AwaitAnswer
     follow_generation: FollowGeneration
-    heartbeats: Heartbeats
+    streams: Streams
 
     def routes(self) -> list[BaseRoute]:
         session = "/api/chat/sessions/{session_id}"
@@ -132,12 +131,12 @@ class _SendAndFollow:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        user = await self.messages.who(request)
-        accepted = await self.messages.submit_anywhere(request, user)
-        follow, heartbeats = self.messages.follow_generation, self.messages.heartbeats
+        caller = await self.messages.who.caller(request)
+        accepted = await self.messages.submit_anywhere(request, caller.user)
+        follow = self.messages.follow_generation
         # From the origin on: each event of this generation, though it may have begun by now.
-        async with follow(user, accepted.generation_id, ORIGIN) as following:
-            await stream_events(scope, receive, send, following, heartbeats)
+        async with follow(caller.user, accepted.generation_id, ORIGIN) as following:
+            await self.messages.streams(scope, receive, send, caller, following)
 
 
 def _submission(request: Request, body: SendBody) -> Submission:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,9 +16,20 @@ from interface.wire.encoding import Json, encode
 
 log = logging.getLogger(__name__)
 
+_CHALLENGE: Final = 'Bearer realm="llm-chat"'
+# RFC 6750, 3.1: who sent no token is not told of an error.
+_CHALLENGES: Final = {"invalid_token": f'{_CHALLENGE}, error="invalid_token"'}
+
 
 def json_reply(content: object, status: int = 200) -> Response:
     return Response(encode(content), status, media_type="application/json")
+
+
+def secret_reply(content: object, status: int = 200) -> Response:
+    """JSON that holds a token: nobody on the way may keep it."""
+    reply = json_reply(content, status)
+    reply.headers["Cache-Control"] = "no-store"
+    return reply
 
 
 T = TypeVar("T")
@@ -41,6 +52,8 @@ def problem_reply(shown: Json) -> Response:
     headers = {}
     if shown["status"] in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if shown["status"] == 401:
+        headers["WWW-Authenticate"] = _CHALLENGES.get(shown["code"], _CHALLENGE)
     return Response(
         encode(shown), shown["status"], headers=headers, media_type="application/problem+json"
     )

@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Following
+from application.visits import Visits
+from domain.access import Caller
 from domain.errors import ChatError
 from domain.identifiers import UserId
 from domain.position import Position
@@ -37,6 +39,37 @@ _HEARTBEAT: Final = b":\n\n"
 Follow = Callable[[UserId, str, Position | None], AbstractAsyncContextManager[Following]]
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The open streams of this process."""
+
+    heartbeats: Heartbeats
+    visits: Visits
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send, caller: Caller, following: Following
+    ) -> None:
+        """The whole reply: what is followed, until it ends or the client leaves."""
+        # 204 tells a browser's EventSource not to come back for more: there is none.
+        status = 204 if following.is_over else 200
+        await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
+        if scope["method"] == "HEAD" or following.is_over:
+            await send({"type": "http.response.body", "body": b""})
+            return
+        leaving = asyncio.create_task(_until_left(receive, following))
+        try:
+            with (
+                self.heartbeats.for_(following),
+                # Who then comes back is told why.
+                self.visits.including(caller, following.end),
+            ):
+                await _write(following, send)
+        except asyncio.CancelledError:
+            log.info("a stream whose client does not read is cut: the process ends")
+        finally:
+            leaving.cancel()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SseDoor:
     """An ASGI endpoint that follows whatever the path parameter `name` names."""
@@ -44,38 +77,19 @@ class SseDoor:
     who: Asker
     follow: Follow
     parameter: str
-    heartbeats: Heartbeats
+    streams: Streams
+    by_ticket: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
-        user = await self.who(connection)
+        caller = await self.who.caller(connection, by_ticket=self.by_ticket)
         followed = connection.path_params[self.parameter]
-        async with self.follow(user, followed, _cursor(connection)) as following:
-            await stream_events(scope, receive, send, following, self.heartbeats)
-
-
-async def stream_events(
-    scope: Scope, receive: Receive, send: Send, following: Following, heartbeats: Heartbeats
-) -> None:
-    """The whole reply: what is followed, until it ends or the client leaves."""
-    # 204 tells a browser's EventSource not to come back for more: there is none.
-    status = 204 if following.is_over else 200
-    await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
-    if scope["method"] == "HEAD" or following.is_over:
-        await send({"type": "http.response.body", "body": b""})
-        return
-    leaving = asyncio.create_task(_until_left(receive, following))
-    try:
-        with heartbeats.for_(following):
-            await _write(following, send)
-    except asyncio.CancelledError:
-        log.info("a stream whose client does not read is cut: the process ends")
-    finally:
-        leaving.cancel()
+        async with self.follow(caller.user, followed, _cursor(connection)) as following:
+            await self.streams(scope, receive, send, caller, following)
 
 
 def sse_routes(
-    who: Asker, session: FollowSession, generation: FollowGeneration, heartbeats: Heartbeats
+    who: Asker, session: FollowSession, generation: FollowGeneration, streams: Streams
 ) -> list[BaseRoute]:
     def follow_session(
         user: UserId, session_id: str, cursor: Position | None
@@ -90,12 +104,12 @@ def sse_routes(
     return [
         Route(
             "/sse/{session_id}",
-            SseDoor(who, follow_session, "session_id", heartbeats),
+            SseDoor(who, follow_session, "session_id", streams, by_ticket=True),
             methods=["GET"],
         ),
         Route(
             "/api/chat/generations/{generation_id}/stream",
-            SseDoor(who, follow_generation, "generation_id", heartbeats),
+            SseDoor(who, follow_generation, "generation_id", streams),
             methods=["GET"],
         ),
     ]

@@ -16,7 +16,16 @@ from application.following import Following
 from application.open_session import OpenSession, Wishes
 from application.stop_generation import StopGeneration
 from application.submit_message import Submission, SubmitMessage
-from domain.errors import ChatError, Flaw, InvalidInput, SessionNotFound
+from application.visits import Visits
+from domain.access import Caller
+from domain.errors import (
+    ChatError,
+    Flaw,
+    InvalidInput,
+    InvalidToken,
+    NotSignedIn,
+    SessionNotFound,
+)
 from domain.identifiers import SessionId, UserId
 from domain.position import Position
 from interface.asker import Asker
@@ -51,6 +60,7 @@ MAX_FOLLOWED: Final = 100
 """Sessions that one socket may follow."""
 
 # Close codes, by what the client should do.
+NOT_SIGNED_IN: Final = 4401
 NO_SUCH_SESSION: Final = 4404
 COME_BACK_LATER: Final = 1013
 FAULT: Final = 1011
@@ -63,6 +73,7 @@ class WebSocketDoor:
     follow_session: FollowSession
     submit_message: SubmitMessage
     stop_generation: StopGeneration
+    visits: Visits
 
     def routes(self) -> list[BaseRoute]:
         return [WebSocketRoute("/ws", self)]
@@ -73,9 +84,10 @@ class WebSocketDoor:
         await send({"type": "websocket.accept"})
         socket = _Socket(self, send, request_id_of(scope))
         try:
-            await socket.enter(connection)
-            while (message := await receive())["type"] == "websocket.receive":
-                await socket.hear(message.get("text"))
+            caller = await socket.enter(connection)
+            with self.visits.including(caller, socket.dismiss):
+                while (message := await receive())["type"] == "websocket.receive":
+                    await socket.hear(message.get("text"))
         except _Refused as refused:
             await socket.close(refused.code, refused.reason)
         except OSError:
@@ -104,26 +116,33 @@ class _Socket:
     home: SessionId = field(default=SessionId(""), init=False)
     followed: "dict[SessionId, _Followed]" = field(default_factory=dict, init=False)
     closed: bool = field(default=False, init=False)
+    dismissing: "asyncio.Task[None] | None" = field(default=None, init=False)
     heard: "count[int]" = field(default_factory=lambda: count(1), init=False)
 
-    async def enter(self, connection: HTTPConnection) -> None:
+    async def enter(self, connection: HTTPConnection) -> Caller:
         query = connection.query_params
         given = query.get("session_id")
         try:
-            self.user = await self.door.who(connection)
+            caller = await self.door.who.caller(connection, by_ticket=True)
+            self.user = caller.user
             if given is None:
                 self.home = (await self.door.open_session(self.user, Wishes())).session.id
             else:
                 self.home = parse_session_id(given)
             await self._follow(self.home, query.get("last_event_id"), "session")
+        except (NotSignedIn, InvalidToken) as error:
+            raise await self._refused(error, NOT_SIGNED_IN) from None
         except SessionNotFound as error:
-            await self._refuse(error, NO_SUCH_SESSION)
+            raise await self._refused(error, NO_SUCH_SESSION) from None
         except ChatError as error:
-            await self._refuse(error, COME_BACK_LATER)
+            raise await self._refused(error, COME_BACK_LATER) from None
+        return caller
 
     async def hear(self, text: str | None) -> None:
         """Do what a frame asks; a bad one is answered and changes nothing."""
         frame: Frame | None = None
+        if self.dismissing is not None:
+            return
         try:
             if text is None:
                 raise InvalidInput(Flaw("", "Send text frames, not binary ones."))
@@ -134,7 +153,22 @@ class _Socket:
             shown = problem_of(error, "/ws", self.request_id)
             await self._say(error_frame(shown, key))
 
+    def dismiss(self) -> None:
+        """Who is behind it may not ask any more: nothing is obeyed from now on."""
+        if self.dismissing is None:
+            self.dismissing = asyncio.create_task(self._dismiss())
+
+    async def _dismiss(self) -> None:
+        try:
+            refused = await self._refused(InvalidToken(), NOT_SIGNED_IN)
+            await self.close(refused.code, refused.reason)
+        except OSError:
+            pass  # the client is gone
+
     async def leave(self) -> None:
+        if self.dismissing is not None:
+            self.dismissing.cancel()
+            await asyncio.wait((self.dismissing,))
         for session_id in list(self.followed):
             await self._unfollow(session_id)
 
@@ -237,9 +271,10 @@ class _Socket:
             log.exception("a stream ends by a fault of ours")
             await self.close(FAULT, "internal_error")
 
-    async def _refuse(self, error: ChatError, code: int) -> None:
+    async def _refused(self, error: ChatError, code: int) -> _Refused:
+        """Says why it is going to be closed."""
         await self._say(error_frame(problem_of(error, "/ws", self.request_id)))
-        raise _Refused(code, error.code) from None
+        return _Refused(code, error.code)
 
     async def _say(self, frame: Json) -> None:
         await self._send_text(encode(frame).decode())

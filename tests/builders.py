@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 from application.ports import OpenUnitOfWork
+from domain.access import Caller
 from domain.api_config import ApiConfig, NewApiConfig
+from domain.api_token import ApiToken, NewApiToken
 from domain.chat_session import ChatSession
 from domain.generation import Ending, Generation, GenerationStatus
-from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, SignInId, UserId
 from domain.message import Usage
 from domain.repositories import NewGeneration, NewQuestion, NewSession
 from domain.secret import Secret
@@ -61,6 +63,7 @@ def a_generation(
     )
 
 
+SECRET_KEY = Secret("a secret of a server that nobody knows")
 API_KEY = "sk-WvT7-quite-distinctive-9f3A"
 
 
@@ -102,6 +105,30 @@ async def add_user(database: OpenUnitOfWork, username: str = "ada") -> UserId:
         user = await work.users.get_or_add(username)
         await work.commit()
     return user.id
+
+
+async def sign_in(
+    database: OpenUnitOfWork, user: UserId, sign_in_id: str = "signin_1", seconds: float = 60
+) -> Caller:
+    """None of its tokens is made."""
+    async with database() as work:
+        await work.sign_ins.begin(SignInId(sign_in_id), user, seconds)
+        await work.commit()
+    return Caller(user, SignInId(sign_in_id))
+
+
+async def add_api_token(
+    database: OpenUnitOfWork,
+    user: UserId,
+    token: str = "sk-wQ5-quite-distinctive-77Bc",
+    days: int | None = None,
+    name: str = "mine",
+) -> ApiToken:
+    """Expired already, if it is for 0 days."""
+    async with database() as work:
+        kept = await work.api_tokens.add(NewApiToken(user, name, Secret(token), days))
+        await work.commit()
+    return kept
 
 
 async def add_session(

@@ -3,31 +3,52 @@ as the real ones."""
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from application.ports import ChatModel, Piece, Request, ServerModel
+from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
+from domain.api_token import API_TOKEN_PREFIX, MAX_API_TOKENS, ApiToken, NewApiToken
 from domain.chat_session import ActiveGeneration, ChatSession
 from domain.errors import (
     DatabaseUnavailable,
     KeyUnreadable,
     ModelNotFound,
     NameTaken,
+    Overloaded,
     PersonaNotFound,
     QueueUnavailable,
+    TooManyApiTokens,
+    UsernameTaken,
 )
 from domain.generation import MAX_ATTEMPTS, Ending, Generation, GenerationStatus
-from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
+from domain.identifiers import (
+    ApiId,
+    ApiTokenId,
+    GenerationId,
+    MessageId,
+    SessionId,
+    SignInId,
+    UserId,
+)
 from domain.message import AnswerStatus, Message, Role
 from domain.persona import Persona
 from domain.position import Position
 from domain.prompt import Prompt
 from domain.repositories import (
     Finished,
+    KeptPassword,
     KeptRequest,
     NewGeneration,
     NewQuestion,
@@ -49,8 +70,24 @@ class Row:
 
 
 @dataclass
+class SignInRow:
+    """A sign-in, as only the database sees it."""
+
+    user: UserId
+    expires_at: datetime
+    rotation: int = 0
+    ended: bool = False
+
+
+@dataclass
 class State:
     users: list[User] = field(default_factory=list)
+    passwords: dict[UserId, str] = field(default_factory=dict)
+    deleted_users: set[UserId] = field(default_factory=set)
+    sign_ins: dict[SignInId, SignInRow] = field(default_factory=dict)
+    api_tokens: dict[str, ApiToken] = field(default_factory=dict)
+    api_tokens_made: int = 0
+    tickets: dict[str, tuple[Caller, datetime]] = field(default_factory=dict)
     sessions: dict[SessionId, ChatSession] = field(default_factory=dict)
     default_personas: dict[UserId, str] = field(default_factory=dict)
     gone: set[SessionId] = field(default_factory=set)
@@ -106,6 +143,10 @@ class FakeUnitOfWork:
         self.generations = FakeGenerations(state)
         self.idempotency_keys = FakeIdempotencyKeys(state)
         self.api_configs = FakeApiConfigs(state)
+        self.sign_ins = FakeSignIns(state)
+        self.callers = FakeCallers(state)
+        self.api_tokens = FakeApiTokens(state)
+        self.tickets = FakeTickets(state)
 
     async def commit(self) -> None:
         self._database.state = self._state
@@ -116,9 +157,31 @@ class FakeUsers:
     state: State
 
     async def get_or_add(self, username: str) -> User:
-        for user in self.state.users:
-            if user.username == username:
-                return user
+        return self._named(username) or self._add(username)
+
+    async def add(self, username: str, hashed: str) -> User:
+        if self._named(username) is not None:
+            raise UsernameTaken
+        user = self._add(username)
+        self.state.passwords[user.id] = hashed
+        return user
+
+    async def find(self, user: UserId) -> User | None:
+        if user in self.state.deleted_users:
+            return None
+        return next((known for known in self.state.users if known.id == user), None)
+
+    async def password_of(self, username: str) -> KeptPassword | None:
+        user = self._named(username)
+        if user is None or user.id in self.state.deleted_users:
+            return None
+        hashed = self.state.passwords.get(user.id)
+        return None if hashed is None else KeptPassword(user, hashed)
+
+    def _named(self, username: str) -> User | None:
+        return next((user for user in self.state.users if user.username == username), None)
+
+    def _add(self, username: str) -> User:
         user = User(UserId(len(self.state.users) + 1), username, self.state.now())
         self.state.users.append(user)
         return user
@@ -128,6 +191,130 @@ class FakeUsers:
 
     async def choose_default_persona(self, user: UserId, name: str) -> None:
         self.state.default_personas[user] = name
+
+
+@dataclass
+class FakeSignIns:
+    state: State
+
+    async def begin(self, sign_in: SignInId, user: UserId, seconds: float) -> None:
+        rows = self.state.sign_ins
+        for known, row in list(rows.items()):
+            if row.user == user and not self.goes_on(known, user):
+                del rows[known]
+        rows[sign_in] = SignInRow(user, self._after(seconds))
+
+    async def renew(self, refresh: Refresh, seconds: float) -> bool:
+        row = self._going_on(refresh)
+        if row is None or row.rotation != refresh.rotation:
+            return False
+        row.rotation += 1
+        row.expires_at = self._after(seconds)
+        return True
+
+    async def end_reused(self, refresh: Refresh) -> bool:
+        row = self._going_on(refresh)
+        if row is None or row.rotation <= refresh.rotation:
+            return False
+        row.ended = True
+        return True
+
+    async def end_all(self, user: UserId) -> None:
+        for row in self.state.sign_ins.values():
+            row.ended = row.ended or row.user == user
+
+    def goes_on(self, sign_in: SignInId, user: UserId) -> bool:
+        row = self.state.sign_ins.get(sign_in)
+        if row is None or row.user != user:
+            return False
+        return not row.ended and row.expires_at > self.state.now()
+
+    def _going_on(self, refresh: Refresh) -> SignInRow | None:
+        if not self.goes_on(refresh.sign_in, refresh.user):
+            return None
+        return self.state.sign_ins[refresh.sign_in]
+
+    def _after(self, seconds: float) -> datetime:
+        return self.state.now() + timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeCallers:
+    state: State
+
+    async def standing(self, callers: Collection[Caller]) -> Collection[Caller]:
+        return {caller for caller in callers if await self._stands(caller)}
+
+    async def _stands(self, caller: Caller) -> bool:
+        if await FakeUsers(self.state).find(caller.user) is None:
+            return False
+        if caller.sign_in is not None:
+            return FakeSignIns(self.state).goes_on(caller.sign_in, caller.user)
+        if caller.api_token is not None:
+            tokens = FakeApiTokens(self.state)
+            return any([caller == await tokens.caller(each) for each in self.state.api_tokens])
+        return True
+
+
+@dataclass
+class FakeApiTokens:
+    state: State
+
+    async def add(self, new: NewApiToken) -> ApiToken:
+        if len(self._of(new.owner)) >= MAX_API_TOKENS:
+            raise TooManyApiTokens
+        self.state.api_tokens_made += 1
+        now, days = self.state.now(), new.expires_in_days
+        token = ApiToken(
+            ApiTokenId(self.state.api_tokens_made),
+            new.owner,
+            new.name,
+            new.token.hint,
+            created_at=now,
+            expires_at=None if days is None else now + timedelta(days=days),
+        )
+        self.state.api_tokens[new.token.digest] = token
+        return token
+
+    async def caller(self, digest: str) -> Caller | None:
+        token = self.state.api_tokens.get(digest)
+        if token is None or token.owner in self.state.deleted_users:
+            return None
+        if token.expires_at is not None and token.expires_at <= self.state.now():
+            return None
+        return Caller(token.owner, api_token=token.id)
+
+    async def page(self, owner: UserId, limit: int, after: ApiTokenId | None) -> Sequence[ApiToken]:
+        return [token for token in self._of(owner) if token.id > (after or 0)][:limit]
+
+    async def delete(self, owner: UserId, token_id: ApiTokenId) -> bool:
+        for digest, token in self.state.api_tokens.items():
+            if (token.owner, token.id) == (owner, token_id):
+                del self.state.api_tokens[digest]
+                return True
+        return False
+
+    def _of(self, owner: UserId) -> Sequence[ApiToken]:
+        return [token for token in self.state.api_tokens.values() if token.owner == owner]
+
+
+@dataclass
+class FakeTickets:
+    state: State
+
+    async def add(self, digest: str, caller: Caller, seconds: float) -> None:
+        now, tickets = self.state.now(), self.state.tickets
+        for known, (_, expires_at) in list(tickets.items()):
+            if expires_at <= now:
+                del tickets[known]
+        tickets[digest] = caller, now + timedelta(seconds=seconds)
+
+    async def take(self, digest: str) -> Caller | None:
+        caller, expires_at = self.state.tickets.get(digest, (None, self.state.now()))
+        if caller is None or expires_at <= self.state.now():
+            return None
+        del self.state.tickets[digest]
+        return caller
 
 
 @dataclass
@@ -685,6 +872,28 @@ class FakeModels:
 
 
 @dataclass
+class FakePasswords:
+    """`busy` refuses; `asked` counts what would cost."""
+
+    busy: bool = False
+    asked: int = 0
+    salts: "count[int]" = field(default_factory=lambda: count(1))
+
+    async def hash(self, password: Secret) -> str:
+        self._work()
+        return f"{next(self.salts)}${password.digest}"
+
+    async def matches(self, password: Secret, hashed: str | None) -> bool:
+        self._work()
+        return hashed is not None and hashed.partition("$")[2] == password.digest
+
+    def _work(self) -> None:
+        if self.busy:
+            raise Overloaded
+        self.asked += 1
+
+
+@dataclass
 class FakePersonas:
     personas: dict[str, str] = field(default_factory=dict)
 
@@ -709,3 +918,12 @@ class CountingIds:
 
     def generation(self) -> GenerationId:
         return GenerationId(f"gen_{next(self.numbers)}")
+
+    def sign_in(self) -> SignInId:
+        return SignInId(f"signin_{next(self.numbers)}")
+
+    def api_token(self) -> Secret:
+        return Secret(f"{API_TOKEN_PREFIX}{next(self.numbers):032}")
+
+    def ticket(self) -> Secret:
+        return Secret(f"ticket-{next(self.numbers):032}")

@@ -43,17 +43,17 @@ async def is_current(database: Database) -> bool:
 def upgrade(connection: Connection) -> None:
     if not connection.in_transaction():
         connection.begin()  # else alembic would commit each statement by itself on SQLite
-    config = _config()
+    config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def _is_at_head(connection: Connection) -> bool:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     return MigrationContext.configure(connection).get_current_revision() == head
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     return config

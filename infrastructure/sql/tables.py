@@ -39,8 +39,51 @@ users = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("username", String(50), nullable=False, unique=True),
+    # Without one there is no way to log in.
+    Column("password_hash", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("default_persona", Text),
+    # Set by an operator. The name stays taken, so that nobody comes in the name of who was there.
+    Column("deleted_at", BigInteger),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("id", String(50), primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("rotation", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Index(None, "user_id"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("hint", String(4), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Index(None, "user_id", "id"),
+    # A stream belongs to the id of its token, which must not become another token's.
+    sqlite_autoincrement=True,
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    # Whether these are still good is asked when the ticket is used.
+    Column("sign_in_id", String(50)),
+    Column("api_token_id", _Id),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "expires_at"),
 )
 
 chat_sessions = Table(

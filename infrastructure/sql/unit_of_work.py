@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 from infrastructure.key_ring import KeyRing
 from infrastructure.sql.api_configs import SqlApiConfigs
+from infrastructure.sql.api_tokens import SqlApiTokens
+from infrastructure.sql.callers import SqlCallers
 from infrastructure.sql.connection import Database, SqlConnection, translated
 from infrastructure.sql.generations import SqlGenerations
 from infrastructure.sql.idempotency_keys import SqlIdempotencyKeys
 from infrastructure.sql.messages import SqlMessages
 from infrastructure.sql.sessions import SqlChatSessions
+from infrastructure.sql.sign_ins import SqlSignIns
+from infrastructure.sql.tickets import SqlTickets
 from infrastructure.sql.users import SqlUsers
 
 
@@ -16,8 +20,8 @@ class SqlUnitOfWork:
     """One transaction, over one connection."""
 
     __slots__ = (
-        "_connection", "api_configs", "generations", "idempotency_keys", "messages", "sessions",
-        "users",
+        "_connection", "api_configs", "api_tokens", "callers", "generations", "idempotency_keys",
+        "messages", "sessions", "sign_ins", "tickets", "users",
     )  # fmt: skip
 
     def __init__(self, connection: SqlConnection, key_ring: KeyRing) -> None:
@@ -28,6 +32,10 @@ class SqlUnitOfWork:
         self.generations = SqlGenerations(connection)
         self.idempotency_keys = SqlIdempotencyKeys(connection)
         self.api_configs = SqlApiConfigs(connection, key_ring)
+        self.sign_ins = SqlSignIns(connection)
+        self.callers = SqlCallers(connection)
+        self.api_tokens = SqlApiTokens(connection)
+        self.tickets = SqlTickets(connection)
 
     async def commit(self) -> None:
         await translated(self._connection.commit())

@@ -20,14 +20,22 @@ from pydantic import (
 
 from domain.base_url import clean_base_url
 from domain.chat_session import SessionChanges
-from domain.errors import ApiConfigNotFound, Flaw, GenerationNotFound, InvalidInput, SessionNotFound
-from domain.identifiers import ApiId, GenerationId, SessionId, is_id
+from domain.errors import (
+    ApiConfigNotFound,
+    ApiTokenNotFound,
+    Flaw,
+    GenerationNotFound,
+    InvalidInput,
+    SessionNotFound,
+)
+from domain.identifiers import ApiId, ApiTokenId, GenerationId, SessionId, is_id
 from domain.repositories import SessionPage
 from interface.wire.encoding import open_cursor
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
 MAX_MODEL_NAME: Final = 200
+MAX_DAYS: Final = 3_650
 
 _MOST_FIELDS: Final = 50
 _MOST_FLAWS: Final = 20
@@ -153,6 +161,26 @@ class ChangeApiBody(Body):
     provider: Provider | None = None
 
 
+class CredentialsBody(Body):
+    """What a username and a password must be is the domain's to say, at a registration only."""
+
+    username: str
+    password: SecretStr
+
+
+class RefreshBody(Body):
+    refresh_token: SecretStr
+
+
+class CreateApiTokenBody(Body):
+    name: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+        AfterValidator(_without_nul),
+    ]
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = None
+
+
 class SendFrame(SendBody):
     type: Literal["send"]
     client_message_id: Key | None = None
@@ -261,9 +289,24 @@ def parse_generation_id(text: str) -> GenerationId:
 
 def parse_api_id(text: str) -> ApiId:
     """Raises ApiConfigNotFound, likewise."""
-    if not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) >= 2**63:
+    number = _row_id(text)
+    if number is None:
         raise ApiConfigNotFound
-    return ApiId(int(text))
+    return ApiId(number)
+
+
+def parse_api_token_id(text: str) -> ApiTokenId:
+    """Raises ApiTokenNotFound, likewise."""
+    number = _row_id(text)
+    if number is None:
+        raise ApiTokenNotFound
+    return ApiTokenId(number)
+
+
+def _row_id(text: str) -> int | None:
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) >= 2**63:
+        return None
+    return int(text)
 
 
 def parse_api_name(text: str) -> str:
@@ -325,6 +368,12 @@ def parse_api_cursor(text: str | None) -> ApiId | None:
     """Raises InvalidInput."""
     number = parse_number_cursor(text)
     return None if number is None else ApiId(number)
+
+
+def parse_api_token_cursor(text: str | None) -> ApiTokenId | None:
+    """Raises InvalidInput."""
+    number = parse_number_cursor(text)
+    return None if number is None else ApiTokenId(number)
 
 
 _BAD_CURSOR: Final = InvalidInput(Flaw("/cursor", "cursor must be a next_cursor of this list."))

@@ -1,18 +1,23 @@
-"""What clients are told: sessions, messages, generations, models, and the frames that are no
-events."""
+"""What clients are told: sessions, messages, generations, models, accounts, and the frames that are
+no events."""
 
 from application.accepting import Accepted
+from application.api_tokens import MadeApiToken
 from application.await_answer import Answered
 from application.browse import Progress
 from application.list_models import ModelList
 from application.personas import PersonaList
+from application.sign_in import SignedIn
 from application.try_api import Trial
 from domain.api_config import ApiConfig
+from domain.api_token import ApiToken
 from domain.chat_session import ChatSession
 from domain.generation import Generation, GenerationStatus
 from domain.identifiers import SessionId
 from domain.message import Message
 from domain.position import Position
+from domain.secret import Secret
+from domain.user import User
 from interface.wire.encoding import Json, close_cursor
 from interface.wire.events import failure_json, usage_json
 
@@ -116,6 +121,43 @@ def models_json(listed: ModelList) -> Json:
         ],
         "default": listed.default,
     }
+
+
+def user_json(user: User) -> Json:
+    return {"id": user.id, "username": user.username, "created_at": user.created_at}
+
+
+def signed_in_json(signed_in: SignedIn) -> Json:
+    return {
+        "user": user_json(signed_in.user),
+        "access_token": signed_in.access.reveal(),
+        "token_type": "bearer",
+        "expires_in": signed_in.access_seconds,
+        "refresh_token": signed_in.refresh.reveal(),
+    }
+
+
+def ticket_json(ticket: Secret, seconds: int) -> Json:
+    return {"ticket": ticket.reveal(), "expires_in": seconds}
+
+
+def api_token_json(token: ApiToken) -> Json:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "hint": token.hint,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+    }
+
+
+def made_api_token_json(made: MadeApiToken) -> Json:
+    """The one time that the token itself is shown."""
+    return {**api_token_json(made.kept), "token": made.token.reveal()}
+
+
+def api_token_cursor(last: ApiToken) -> str:
+    return close_cursor(last.id)
 
 
 def gone_json(session_id: SessionId) -> Json:

@@ -1,9 +1,17 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import argon2
 import pytest
 
-from application.ports import ChatModel, EventStream, OpenUnitOfWork, RequestQueue
+from application.ports import (
+    ChatModel,
+    EventStream,
+    OpenUnitOfWork,
+    PasswordHasher,
+    RequestQueue,
+)
+from infrastructure.argon2_passwords import Argon2Passwords
 from infrastructure.key_ring import KeyRing
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
@@ -15,7 +23,7 @@ from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from infrastructure.upstreams.connections import Connections
 from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
-from tests.fakes import FakeDatabase
+from tests.fakes import FakeDatabase, FakePasswords
 from tests.upstream import Call, Upstream, upstream
 
 
@@ -46,6 +54,16 @@ def queue(request: pytest.FixtureRequest) -> RequestQueue:
 async def stream(request: pytest.FixtureRequest) -> AsyncIterator[EventStream]:
     assert request.param == "memory"
     made = MemoryEventStream()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["fake", "argon2"])
+def passwords(request: pytest.FixtureRequest) -> Iterator[PasswordHasher]:
+    if request.param == "fake":
+        yield FakePasswords()
+        return
+    made = Argon2Passwords(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     yield made
     made.close()
 

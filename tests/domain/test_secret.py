@@ -27,3 +27,11 @@ def test_a_hint_is_the_last_four_characters_but_never_all(text: str, hint: str) 
 
 def test_equal_secrets_are_equal() -> None:
     assert copy.deepcopy(Secret("a")) == Secret("a") != Secret("b")
+
+
+def test_equal_secrets_have_one_digest_which_tells_nothing_of_them() -> None:
+    assert Secret(API_KEY).digest == Secret(API_KEY).digest
+    assert len(Secret(API_KEY).digest) == 64
+    assert Secret(API_KEY).digest != Secret(API_KEY + "x").digest
+    assert API_KEY[3:8] not in Secret(API_KEY).digest
+    assert Secret("\ud800").digest  # which is no text, but may be sent as a ticket

@@ -20,7 +20,10 @@ ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
 """Seconds after which a test gives up; nothing in the suite asserts a shorter time."""
 ENCRYPTION_KEY: Final = base64.b64encode(bytes(32)).decode()
-"""What only `dev` makes for itself."""
+SECRET_KEY: Final = "a secret of a server that nobody knows"
+"""What only `dev` makes for itself, as the key above."""
+
+KEYS: Final = {"ENCRYPTION_KEYS": ENCRYPTION_KEY, "SECRET_KEY": SECRET_KEY}
 
 Json = dict[str, Any]
 
@@ -50,7 +53,7 @@ class Process:
                 "PATH": os.environ["PATH"],
                 "PORT": "0",
                 "PERSONAS_FILE": str(ROOT / "style.yaml"),
-                **({} if self.command == "dev" else {"ENCRYPTION_KEYS": ENCRYPTION_KEY}),
+                **({} if self.command == "dev" else KEYS),
                 **self.environment,
             },
             stderr=asyncio.subprocess.PIPE,

@@ -1,18 +1,21 @@
 """What is special about SQLite, and the migrations."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, text
 
+from domain.access import Caller, Refresh
 from domain.errors import DatabaseUnavailable
+from domain.identifiers import ApiTokenId, SignInId
 from infrastructure.key_ring import KeyRing
-from infrastructure.sql.migrate import is_current, migrate
+from infrastructure.sql.migrate import alembic_config, is_current, migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.tables import metadata
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
@@ -59,7 +62,36 @@ async def test_where_ids_must_not_come_back_the_migrations_say_so_too(
     )
     tables = sorted(metadata.tables.values(), key=lambda table: table.name)
     wanted = [(table.name,) for table in tables if table.dialect_options["sqlite"]["autoincrement"]]
-    assert made == wanted == [("user_apis",)]
+    assert made == wanted == [("api_tokens",), ("user_apis",)]
+
+
+async def test_the_step_to_accounts_keeps_the_users_and_can_be_undone(
+    database: SqliteDatabase,
+) -> None:
+    def step(to: str) -> Callable[[Connection], None]:
+        def take(connection: Connection) -> None:
+            connection.begin()
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            (command.downgrade if to < "0003" else command.upgrade)(config, to)
+
+        return take
+
+    async def go(to: str) -> None:
+        async with database.connect(read_only=False) as connection:
+            await connection.run_sync(step(to))
+            await connection.commit()
+
+    await migrate(database)
+    user = await add_user(OpenSqlUnitOfWork(database, KEYS), "ada")
+    await add_session(OpenSqlUnitOfWork(database, KEYS), user)
+    await go("0002")
+    assert await run(database, "SELECT username FROM users") == [("ada",)]
+    tables = "SELECT name FROM sqlite_master WHERE name IN ('sign_ins', 'api_tokens', 'tickets')"
+    assert await run(database, tables) == []
+    await go("0003")
+    found = await run(database, "SELECT id, username, password_hash, deleted_at FROM users")
+    assert found == [(user, "ada", None, None)]
 
 
 async def test_migrating_twice_and_from_two_processes_at_once_is_harmless(
@@ -148,11 +180,21 @@ async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_sessi
         await work.generations.since(session_id, None, 20)
         await work.generations.due(10, 2)
         await work.generations.lost(10)
+        await work.callers.standing(
+            [Caller(user), Caller(user, SignInId("1")), Caller(user, api_token=ApiTokenId(1))]
+        )
+        await work.api_tokens.caller("digest")
+        await work.users.password_of("ada")
+        await work.tickets.add("digest", Caller(user), 60)
+        await work.tickets.take("digest")
+        await work.sign_ins.begin(SignInId("1"), user, 60)
+        await work.sign_ins.renew(Refresh(user, SignInId("1"), 0), 60)
+        await work.sign_ins.end_all(user)
 
     def explain(connection: Connection) -> list[str]:
         plans = []
         for sql, values in statements:
-            if sql.startswith(("SELECT", "UPDATE", "INSERT")):
+            if sql.startswith(("SELECT", "UPDATE", "INSERT", "DELETE")):
                 cursor = connection.connection.cursor()
                 cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
                 plans += [f"{row[-1]}   in {sql}" for row in cursor.fetchall()]
@@ -166,6 +208,9 @@ async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_sessi
         "SCAN user_apis",
         "TEMP B-TREE",
         "SCAN users",
+        "SCAN sign_ins",
+        "SCAN api_tokens",
+        "SCAN tickets",
         "SCAN generations",
         "(session_id=?)   in",
     )

@@ -10,10 +10,16 @@ from typing import Any, Final
 import httpx
 from starlette.types import ASGIApp, Message, Scope
 
+from domain.secret import Secret
+
 Json = dict[str, Any]
 
 PATIENCE_SECONDS: Final = 10
 """How long a test waits for what should come at once, before it fails."""
+
+
+def bearer(token: Secret) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.reveal()}"}
 
 
 def problem_keys(*, flaws: bool = False) -> set[str]:
@@ -172,6 +178,37 @@ class EventSource:
 
     def leave(self) -> None:
         self.connection.leave({"type": "http.disconnect"})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The beginning of an answer; all of it, if it is a refusal."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    def json(self) -> Json:
+        said: Json = json.loads(self.text)
+        return said
+
+
+async def ask(
+    app: ASGIApp, method: str, path: str, query: str, headers: Mapping[str, str], body: Json
+) -> Reply:
+    """One request of any kind; the client does not wait for the end of a stream."""
+    connection = Connection(fails_once_left=False)
+    content = json.dumps(body).encode()
+    connection.tell({"type": "http.request", "body": content, "more_body": False})
+    connection.call(app, http_scope(path, query, headers, method))
+    try:
+        start = await connection.told()
+        names = {name.decode(): value.decode() for name, value in start["headers"]}
+        stays = names.get("content-type", "").startswith("text/event-stream")
+        text = "" if stays else (await connection.told()).get("body", b"").decode()
+        return Reply(start["status"], names, text)
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager

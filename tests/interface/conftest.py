@@ -19,15 +19,33 @@ async def doors() -> AsyncIterator[Doors]:
 
 
 @pytest.fixture
+async def locked() -> AsyncIterator[Doors]:
+    """Nobody comes in without credentials, nor waits long for an answer."""
+    opened = Doors(sign_in_required=True, sync_timeout=0.01)
+    yield opened
+    opened.stream.close()
+
+
+@pytest.fixture
+async def locked_http(locked: Doors) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(locked) as client:
+        yield client
+
+
+@pytest.fixture
 async def session(doors: Doors) -> SessionId:
     return await doors.session()
 
 
 @pytest.fixture
 async def http(doors: Doors) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(doors.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://chat") as client:
+    async with client_of(doors) as client:
         yield client
+
+
+def client_of(doors: Doors) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(doors.app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://chat")
 
 
 NothingIsLeft = Callable[[], Awaitable[None]]
@@ -51,6 +69,7 @@ async def nothing_is_left(doors: Doors) -> NothingIsLeft:
         assert unseen == []
         assert list(doors.followers) == []
         assert doors.followers.by_session == {}
+        assert doors.visits.by_caller == {}
         assert doors.stream.subscribed == 0
 
     return check

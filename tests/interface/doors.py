@@ -14,23 +14,27 @@ from application.end_generation import EndGeneration
 from application.ports import EventWriter, Finish, Piece, Subscription, TextPiece
 from application.renew_claims import RenewClaims
 from application.submit_message import Submission, SubmitMessage
+from domain.access import Caller
 from domain.events import DomainEvent
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
+from domain.secret import Secret
 from domain.user import LOCAL_USERNAME
+from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.wake_ups import MemoryWakeUps
-from tests.builders import SESSION, add_question, add_session, add_user, claim
+from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim, sign_in
 from tests.fakes import (
     CountingIds,
     FakeDatabase,
     FakeModels,
+    FakePasswords,
     FakePersonas,
     FakeQueue,
     ScriptedModel,
 )
-from wiring import Ports, build_web
+from wiring import Admission, Ports, build_web
 
 
 class CountedStream(MemoryEventStream):
@@ -71,6 +75,8 @@ class Doors:
     personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
     happened: list[DomainEvent] = field(default_factory=list)
     sync_timeout: float = 60
+    passwords: FakePasswords = field(default_factory=FakePasswords)
+    sign_in_required: bool = False
 
     def __post_init__(self) -> None:
         database, stream, ids = self.database, self.stream, CountingIds()
@@ -87,7 +93,10 @@ class Doors:
             ids,
             announce.listeners,
         )
-        web = build_web(ports, self.sync_timeout)
+        self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
+        admission = Admission(self.passwords, self.tokens, self.sign_in_required)
+        web = build_web(ports, admission, self.sync_timeout)
+        self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats
         choose_model = ChooseModel(self.models)
@@ -104,6 +113,17 @@ class Doors:
     async def local(self) -> UserId:
         """Who everybody is here."""
         return await add_user(self.database, LOCAL_USERNAME)
+
+    async def sign_in(self, username: str = "ada") -> tuple[Caller, Secret]:
+        """Who that is, and an access token."""
+        user = await add_user(self.database, username)
+        caller = await sign_in(self.database, user, f"signin_of_{username}")
+        return caller, self.tokens.access(caller)
+
+    async def log_out(self, user: UserId) -> None:
+        async with self.database() as work:
+            await work.sign_ins.end_all(user)
+            await work.commit()
 
     async def session(self, session_id: str = SESSION) -> SessionId:
         """A session of whoever asks."""

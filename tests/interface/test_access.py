@@ -1,0 +1,381 @@
+"""Every way in, and who may use it.
+
+A route that is not in the table fails the first test. Each line says what another user is answered
+who names ada's things, and what a request needs besides: names in braces stand for them.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from domain.access import Caller, Refresh
+from domain.identifiers import UserId
+from domain.secret import Secret
+from infrastructure.jwt_tokens import JwtTokens
+from tests.builders import (
+    SECRET_KEY,
+    a_new_api,
+    add_api,
+    add_api_token,
+    add_question,
+    add_session,
+    sign_in,
+)
+from tests.fakes import State
+from tests.interface.clients import Json, Reply, ask, bearer, problem_keys, websocket
+from tests.interface.doors import Doors
+from tests.operator import delete_user
+
+
+@dataclass(frozen=True)
+class Access:
+    """Protected: `foreign` is the code for another user who names ada's things; without one the
+    route is about one's own things only. `admitted` is what ada herself is answered, if that is
+    no success: she has a question that waits."""
+
+    foreign: str | None
+    body: Json
+    admitted: str | None = None
+
+
+def own(**body: Any) -> Access:
+    return Access(None, body)
+
+
+def foreign(code: str, admitted: str | None = None, /, **body: Any) -> Access:
+    return Access(code, body, admitted)
+
+
+ANYBODY: Final = None
+
+ROUTES: Final[Mapping[str, Access | None]] = {
+    "GET /healthz": ANYBODY,
+    "GET /readyz": ANYBODY,
+    "POST /api/auth/register": ANYBODY,
+    "POST /api/auth/login": ANYBODY,
+    "POST /api/auth/refresh": ANYBODY,
+    "POST /api/auth/logout": own(),
+    "GET /api/auth/me": own(),
+    "POST /api/auth/ticket": own(),
+    "GET /api/user/tokens": own(),
+    "POST /api/user/tokens": own(name="another"),
+    "DELETE /api/user/tokens/{token_id}": foreign("token_not_found"),
+    "POST /api/chat/session": foreign("session_not_found", session_id="{session_id}"),
+    "GET /api/chat/sessions": own(),
+    "GET /api/chat/sessions/{session_id}": foreign("session_not_found"),
+    "GET /api/chat/sessions/{session_id}/messages": foreign("session_not_found"),
+    "POST /api/chat/sessions/{session_id}/messages": foreign("session_not_found", message="why?"),
+    "PATCH /api/chat/sessions/{session_id}": foreign("session_not_found", title="another"),
+    "DELETE /api/chat/sessions/{session_id}": foreign("session_not_found"),
+    "DELETE /api/chat/sessions/{session_id}/messages": foreign("session_not_found", "session_busy"),
+    "POST /api/chat/sessions/{session_id}/regenerate": foreign("session_not_found", "session_busy"),
+    "POST /api/chat/message": foreign(
+        "session_not_found", "answer_pending", message="why?", session_id="{session_id}"
+    ),
+    "POST /api/chat/message/stream": foreign(
+        "session_not_found", message="why?", session_id="{session_id}"
+    ),
+    "POST /api/chat/generations/{generation_id}/cancel": foreign("generation_not_found"),
+    "GET /api/personas/": own(),
+    "PUT /api/personas/default": own(name="teacher"),
+    "GET /api/chat/generations/{generation_id}": foreign("generation_not_found"),
+    "GET /api/chat/generations/{generation_id}/stream": foreign("generation_not_found"),
+    "GET /sse/{session_id}": foreign("session_not_found"),
+    "WEBSOCKET /ws": foreign("session_not_found"),
+    "GET /api/user/apis": own(),
+    "POST /api/user/apis": own(name="x", model_name="x", base_url="http://x", api_key=""),
+    "GET /api/user/apis/first": foreign("api_not_found"),
+    "GET /api/user/apis/{name}": foreign("api_not_found"),
+    "PUT /api/user/apis/{api_id}": foreign("api_not_found", name="another"),
+    "DELETE /api/user/apis/{api_id}": foreign("api_not_found"),
+    "POST /api/user/apis/{api_id}/test": foreign("api_not_found"),
+    "GET /api/models": own(),
+}
+
+TAKE_TICKETS: Final = {"GET /sse/{session_id}", "WEBSOCKET /ws"}
+
+
+# Asking
+
+
+@dataclass(frozen=True)
+class Ada:
+    """Somebody with one of everything; what can be read of it says so."""
+
+    caller: Caller
+    token: Secret
+    things: Mapping[str, str]
+
+
+MARK: Final = "adas-own"
+
+
+@pytest.fixture
+async def ada(locked: Doors) -> Ada:
+    database = locked.database
+    caller, token = await locked.sign_in("ada")
+    session_id = await add_session(database, caller.user, "session_of_ada")
+    api = await add_api(database, a_new_api(caller.user, f"{MARK} api", f"{MARK}-model"))
+    kept = await add_api_token(database, caller.user, "sk-adas", name=f"{MARK} token")
+    generation_id = await add_question(database, caller.user, session_id, f"{MARK} question")
+    things = {
+        "session_id": session_id,
+        "generation_id": generation_id,
+        "api_id": str(api.id),
+        "name": api.name,
+        "token_id": str(kept.id),
+    }
+    return Ada(caller, token, things)
+
+
+async def ask_at(
+    doors: Doors, route: str, ada: Ada, headers: Mapping[str, str], query: str = ""
+) -> Reply:
+    """Ask at a route for ada's things. What a socket says is told as HTTP would: 101 if it opens,
+    else the status of the error, if the close code fits to it."""
+    method, path = route.format(**ada.things).split(" ", 1)
+    access = ROUTES[route]
+    if method != "WEBSOCKET":
+        body = {} if access is None else access.body
+        filled = {name: str(value).format(**ada.things) for name, value in body.items()}
+        return await ask(doors.app, method, path, query, headers, filled)
+    query = f"session_id={ada.things['session_id']}&{query}"
+    async with websocket(doors.app, query, headers) as socket:
+        first = await socket.hear()
+        if first["type"] == "session":
+            return Reply(101, {}, "")
+        status = first["error"]["status"]
+        assert await socket.closed() == 4000 + status
+        await socket.connection.ended()
+    return Reply(status, {}, json.dumps(first["error"]))
+
+
+def assert_refused(reply: Reply, route: str, status: int, code: str) -> None:
+    assert reply.status == status
+    shown = reply.json()
+    assert shown.keys() == problem_keys()
+    assert shown["code"] == code
+    if route.startswith("WEBSOCKET"):
+        return
+    assert reply.headers["content-type"] == "application/problem+json"
+    challenge = reply.headers.get("www-authenticate", "")
+    assert challenge.startswith("Bearer ") is (status == 401)
+    assert ('error="invalid_token"' in challenge) is (code == "invalid_token")
+
+
+# Bad credentials
+
+
+Credentials = Callable[[Doors, Ada], Awaitable[dict[str, str]]]
+
+
+async def none(_doors: Doors, _ada: Ada) -> dict[str, str]:
+    return {}
+
+
+async def garbage(_doors: Doors, _ada: Ada) -> dict[str, str]:
+    return bearer(Secret("garbage"))
+
+
+async def empty(_doors: Doors, _ada: Ada) -> dict[str, str]:
+    return {"Authorization": ""}
+
+
+async def another_scheme(_doors: Doors, ada: Ada) -> dict[str, str]:
+    return {"Authorization": f"Basic {ada.token.reveal()}"}
+
+
+async def expired(_doors: Doors, ada: Ada) -> dict[str, str]:
+    tokens = JwtTokens(SECRET_KEY, 900, now=lambda: 1_700_000_000)
+    return bearer(tokens.access(ada.caller))
+
+
+async def wrong_key(_doors: Doors, ada: Ada) -> dict[str, str]:
+    tokens = JwtTokens(Secret("another secret that somebody made up"), 900)
+    return bearer(tokens.access(ada.caller))
+
+
+async def alg_none(_doors: Doors, ada: Ada) -> dict[str, str]:
+    header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
+    claims = ada.token.reveal().split(".")[1]
+    return bearer(Secret(f"{header}.{claims}."))
+
+
+async def refresh_token(doors: Doors, ada: Ada) -> dict[str, str]:
+    assert ada.caller.sign_in is not None
+    return bearer(doors.tokens.refresh(Refresh(ada.caller.user, ada.caller.sign_in, 0)))
+
+
+async def logged_out(doors: Doors, ada: Ada) -> dict[str, str]:
+    await doors.log_out(ada.caller.user)
+    return bearer(ada.token)
+
+
+async def over(doors: Doors, ada: Ada) -> dict[str, str]:
+    caller = await sign_in(doors.database, ada.caller.user, "signin_over", seconds=0)
+    return bearer(doors.tokens.access(caller))
+
+
+async def another_user(doors: Doors, ada: Ada) -> dict[str, str]:
+    """The sign-in is ada's, the user is not."""
+    return bearer(doors.tokens.access(Caller(UserId(99), ada.caller.sign_in)))
+
+
+async def deleted_user(doors: Doors, ada: Ada) -> dict[str, str]:
+    await delete_user(doors.database, ada.caller.user)
+    return bearer(ada.token)
+
+
+async def deleted_users_api_token(doors: Doors, ada: Ada) -> dict[str, str]:
+    await delete_user(doors.database, ada.caller.user)
+    return bearer(Secret("sk-adas"))
+
+
+async def unknown_api_token(_doors: Doors, _ada: Ada) -> dict[str, str]:
+    return bearer(Secret("sk-nobodys"))
+
+
+async def expired_api_token(doors: Doors, ada: Ada) -> dict[str, str]:
+    await add_api_token(doors.database, ada.caller.user, "sk-expired", days=0)
+    return bearer(Secret("sk-expired"))
+
+
+BAD: Final[list[Credentials]] = [
+    none,
+    garbage,
+    empty,
+    another_scheme,
+    expired,
+    wrong_key,
+    alg_none,
+    refresh_token,
+    logged_out,
+    over,
+    another_user,
+    deleted_user,
+    deleted_users_api_token,
+    unknown_api_token,
+    expired_api_token,
+]
+
+
+# The tests
+
+
+def named(route: BaseRoute) -> set[str]:
+    """As in the table. A HEAD is a GET without its body, by the same handler."""
+    assert isinstance(route, Route | WebSocketRoute), f"{route} is of a kind that is not looked at"
+    path = re.sub(r":\w+}", "}", route.path)
+    if isinstance(route, WebSocketRoute):
+        return {f"WEBSOCKET {path}"}
+    assert route.methods
+    return {f"{method} {path}" for method in route.methods - {"HEAD"}}
+
+
+def test_each_route_is_in_the_table_and_nothing_else_is(locked: Doors) -> None:
+    built: set[str] = set().union(*(named(route) for route in locked.routes))
+    assert built == ROUTES.keys()
+
+
+PROTECTED: Final = [route for route, access in ROUTES.items() if access is not ANYBODY]
+FOREIGN: Final = [
+    (route, access.foreign) for route, access in ROUTES.items() if access and access.foreign
+]
+OWN: Final = [route for route, access in ROUTES.items() if access and not access.foreign]
+
+
+@pytest.mark.parametrize("credentials", BAD, ids=lambda credentials: credentials.__name__)
+@pytest.mark.parametrize("route", PROTECTED)
+async def test_who_can_not_prove_who_they_are_is_refused_and_changes_nothing(
+    locked: Doors, ada: Ada, route: str, credentials: Credentials
+) -> None:
+    headers = await credentials(locked, ada)
+    before = locked.database.state
+    code = "not_signed_in" if credentials is none else "invalid_token"
+    assert_refused(await ask_at(locked, route, ada, headers), route, 401, code)
+    assert locked.database.state is before
+    assert (locked.queue.requests, locked.model.prompts) == ([], [])
+
+
+@pytest.mark.parametrize("by_api_token", [False, True])
+@pytest.mark.parametrize("route", PROTECTED)
+async def test_who_proves_who_they_are_comes_in(
+    locked: Doors, ada: Ada, route: str, by_api_token: bool
+) -> None:
+    """Else the refusals would show nothing."""
+    token = Secret("sk-adas") if by_api_token else ada.token
+    reply = await ask_at(locked, route, ada, bearer(token))
+    access = ROUTES[route]
+    if access is not None and access.admitted is not None:
+        assert reply.json()["code"] == access.admitted
+    else:
+        assert reply.status < 300
+
+
+@pytest.mark.parametrize(("route", "code"), FOREIGN)
+async def test_what_is_anothers_does_not_exist_and_is_not_changed(
+    locked: Doors, ada: Ada, route: str, code: str
+) -> None:
+    _, token = await locked.sign_in("bob")
+    before = locked.database.state
+    assert_refused(await ask_at(locked, route, ada, bearer(token)), route, 404, code)
+    assert locked.database.state == before
+    assert (locked.queue.requests, locked.model.prompts) == ([], [])
+
+
+def of(user: UserId, state: State) -> list[object]:
+    """All that belongs to a user."""
+    return [
+        [session for session in state.sessions.values() if session.owner == user],
+        [message for message in state.messages if state.sessions[message.session_id].owner == user],
+        [row for row in state.rows.values() if row.generation.owner == user],
+        [api for api in state.apis if api.owner == user],
+        [token for token in state.api_tokens.values() if token.owner == user],
+        [row for row in state.sign_ins.values() if row.user == user],
+    ]
+
+
+@pytest.mark.parametrize("route", OWN)
+async def test_in_ones_own_there_is_nothing_of_another(locked: Doors, ada: Ada, route: str) -> None:
+    assert all(of(ada.caller.user, locked.database.state))
+    _, token = await locked.sign_in("bob")
+    before = of(ada.caller.user, locked.database.state)
+    reply = await ask_at(locked, route, ada, bearer(token))
+    assert reply.status < 300
+    assert MARK not in reply.text
+    assert of(ada.caller.user, locked.database.state) == before
+
+
+@pytest.mark.parametrize("route", [each for each in PROTECTED if each not in TAKE_TICKETS])
+async def test_where_no_ticket_is_taken_it_is_no_credential_and_stays_good(
+    locked: Doors, ada: Ada, route: str
+) -> None:
+    ticket = Secret("a-ticket")
+    async with locked.database() as work:
+        await work.tickets.add(ticket.digest, ada.caller, 60)
+        await work.commit()
+    reply = await ask_at(locked, route, ada, {}, f"ticket={ticket.reveal()}")
+    assert_refused(reply, route, 401, "not_signed_in")
+    stream = "GET /sse/{session_id}"
+    assert (await ask_at(locked, stream, ada, {}, f"ticket={ticket.reveal()}")).status == 200
+
+
+@pytest.mark.parametrize("credentials", BAD[1:], ids=lambda credentials: credentials.__name__)
+@pytest.mark.parametrize("route", PROTECTED)
+async def test_an_open_door_checks_what_it_is_shown(
+    doors: Doors, route: str, credentials: Credentials
+) -> None:
+    caller, token = await doors.sign_in("ada")
+    things = dict.fromkeys(("session_id", "generation_id", "name"), "none")
+    ada = Ada(caller, token, things | dict.fromkeys(("api_id", "token_id"), "7"))
+    await add_api_token(doors.database, caller.user, "sk-adas")
+    headers = await credentials(doors, ada)
+    before = doors.database.state
+    assert_refused(await ask_at(doors, route, ada, headers), route, 401, "invalid_token")
+    assert doors.database.state is before
