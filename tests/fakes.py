@@ -423,8 +423,8 @@ class FakeIdempotencyKeys:
     async def find(self, owner: UserId, key: str) -> KeptRequest | None:
         return self.state.keys.get((owner, key))
 
-    async def add(self, owner: UserId, key: str, kept: KeptRequest) -> None:
-        self.state.keys[owner, key] = kept
+    async def add(self, owner: UserId, key: str, kept: KeptRequest) -> bool:
+        return self.state.keys.setdefault((owner, key), kept) is kept
 
 
 def fake_seal(key: Secret) -> bytes:
