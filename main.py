@@ -24,7 +24,9 @@ from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, 
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile, read_personas
 from infrastructure.random_ids import RandomIds
+from infrastructure.sql.connection import Database
 from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
+from infrastructure.sql.postgres import PostgresDatabase
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from infrastructure.upstreams.connections import Connections
@@ -50,7 +52,7 @@ QUIET: Final = (
     "websockets",
 )
 KEY_FILE: Final = "encryption.key"
-"""Beside the database whose keys it seals: in `data/`, unless that is elsewhere."""
+"""Beside the database whose keys it seals, if that is a file elsewhere; else in `data/`."""
 MAKE_A_KEY: Final = (
     '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
 )
@@ -60,10 +62,17 @@ class NotReady(Exception):
     """The start can't go on; the sentence says what is missing."""
 
 
+def database_of(settings: Settings) -> SqliteDatabase | PostgresDatabase:
+    if settings.postgres_url:
+        return PostgresDatabase(settings.postgres_url.get_secret_value())
+    assert settings.sqlite_path is not None
+    return SqliteDatabase(settings.sqlite_path)
+
+
 @asynccontextmanager
-async def open_database(settings: Settings, *, migrates: bool) -> AsyncIterator[SqliteDatabase]:
+async def open_database(settings: Settings, *, migrates: bool) -> AsyncIterator[Database]:
     """Raises NotReady, CannotMigrate, DatabaseUnavailable."""
-    database = SqliteDatabase(settings.sqlite_path)
+    database = database_of(settings)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.close)
         await database.open()
@@ -82,7 +91,7 @@ def open_key_ring(settings: Settings, *, makes: bool) -> KeyRing:
     given = settings.encryption_keys.get_secret_value()
     if given:
         return KeyRing(parse_keys(given, "ENCRYPTION_KEYS"))
-    file = settings.sqlite_path.parent / KEY_FILE
+    file = settings.data_folder / KEY_FILE
     kept = read_key_file(file)
     if kept is None and makes:
         make_key_file(file)
@@ -269,10 +278,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         NotReady,
         DatabaseUnavailable,
     ) as error:
-        cause = f" ({error.__cause__})" if isinstance(error, DatabaseUnavailable) else ""
+        cause = f" ({said_by(error)})" if isinstance(error, DatabaseUnavailable) else ""
         print(f"llm-chat: {error}{cause}".replace("\n", " "), file=sys.stderr)
         return 2
     return 0
+
+
+def said_by(error: BaseException) -> str:
+    """What the driver said, without what was made of it on the way."""
+    said = ""
+    while error.__cause__ is not None:
+        error = error.__cause__
+        said = str(error) or said or type(error).__name__
+    return said
 
 
 def set_up_logging(level: str) -> None:
