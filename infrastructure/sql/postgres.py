@@ -109,6 +109,7 @@ def _engine(url: str, connections: int, isolation: str) -> AsyncEngine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=_CONNECT_SECONDS,
+        hide_parameters=True,  # the traceback of a fault is not to tell what users write
     )
     event.listen(engine.sync_engine, "checkin", _note_idle)
     event.listen(engine.sync_engine, "checkout", _try_if_idle)
