@@ -179,33 +179,43 @@ async def proxy(url: str) -> AsyncIterator["Proxy"]:
     made.url = url.replace(made.address, f"127.0.0.1:{port}")
     async with server:
         yield made
-        made.hangs.set()
         for task in made.passing:
             task.cancel()
         await asyncio.gather(*made.passing, return_exceptions=True)
 
 
 class Proxy:
-    """Stands before a server and can fall silent."""
+    """Stands before a server, and can swallow all that is said."""
 
     def __init__(self, url: str) -> None:
         self.address = url.split("@")[1].split("/")[0]
         self.url = ""
-        self.hangs = asyncio.Event()
-        self.passing: set[asyncio.Task[None]] = set()
+        self.silent = False
+        self.passing: list[asyncio.Task[None]] = []
+        self._lost = 0
+
+    def lose_all(self) -> None:
+        """The connections so far are of no use, but nobody is told."""
+        self._lost = len(self.passing)
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = self.address.split(":")
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        number = len(self.passing)
         for source, target in ((reader, there_writer), (there_reader, writer)):
-            self.passing.add(asyncio.create_task(self._copy(source, target)))
+            self.passing.append(asyncio.create_task(self._copy(source, target, number)))
 
-    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
+    async def _copy(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, number: int
+    ) -> None:
+        try:
             while data := await source.read(65_536):
-                if not self.hangs.is_set():
+                if not self.silent and number >= self._lost:
                     target.write(data)
-        target.close()
+        except ConnectionError:
+            pass
+        finally:
+            target.close()
 
 
 async def test_a_server_that_falls_silent_is_given_up(
@@ -224,7 +234,7 @@ async def test_a_server_that_falls_silent_is_given_up(
         async def fall_silent_within() -> None:
             async with database.connect(read_only=True) as connection:
                 assert await run(connection, "SELECT 2") == [2]
-                between.hangs.set()
+                between.silent = True
                 await run(connection, "SELECT 3")
 
         with pytest.raises(DatabaseUnavailable):
@@ -232,7 +242,8 @@ async def test_a_server_that_falls_silent_is_given_up(
         for _ in range(2 * adapter._READERS):
             with pytest.raises(DatabaseUnavailable):
                 await ask(database, "SELECT 4")
-        between.hangs.clear()
+        between.silent = False
+        between.lose_all()
         monkeypatch.setattr(adapter, "_CONNECT_SECONDS", 60)
         assert await ask(database, "SELECT 5") == [5]
         await database.close()
@@ -246,8 +257,7 @@ async def test_a_connection_that_died_while_it_was_idle_is_made_anew(
     async with proxy(postgres_url) as between:
         database = PostgresDatabase(between.url)
         [before] = await ask(database, "SELECT pg_backend_pid()")
-        for task in between.passing:
-            task.cancel()  # nobody is told
+        between.lose_all()
         monkeypatch.setattr(adapter, "_ANSWER_SECONDS", 60)
         [after] = await ask(database, "SELECT pg_backend_pid()")
         assert before != after
