@@ -278,8 +278,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         NotReady,
         DatabaseUnavailable,
     ) as error:
-        cause = f" ({said_by(error)})" if isinstance(error, DatabaseUnavailable) else ""
-        print(f"llm-chat: {error}{cause}".replace("\n", " "), file=sys.stderr)
+        cause = said_by(error) if isinstance(error, DatabaseUnavailable) else ""
+        shown = f"{error} ({cause})" if cause else str(error)
+        print(f"llm-chat: {shown}".replace("\n", " "), file=sys.stderr)
         return 2
     return 0
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -147,21 +147,19 @@ def _check_postgres(url: str) -> None:
     """What a slip makes of it: the driver would look for another server than was meant."""
     try:
         parts = urlsplit(url)
-        ports = [port for host in parts.netloc.split("@")[-1].split(",") if (port := _port(host))]
+        parse_qsl(parts.query, strict_parsing=bool(parts.query))
     except ValueError:  # it may quote the password
         raise BadSettings("DATABASE_URL: is no URL") from None
-    slipped = "@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1
-    if slipped or parts.fragment or not all(port.isdecimal() for port in ports):
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] or "0" for host in hosts]
+    slipped = "@" in parts.path + parts.query or parts.netloc.count("@") > 1 or parts.fragment
+    if slipped or not all(port.isdecimal() for port in ports):
         raise BadSettings(
             "DATABASE_URL: must be postgresql://user:password@host:port/database; in a password"
             " / ? # @ : % are written %2F %3F %23 %40 %3A %25"
         )
     if not parts.path.strip("/"):
         raise BadSettings("DATABASE_URL: names no database: postgresql://…/<database>")
-
-
-def _port(host: str) -> str:
-    return host.rpartition("]")[2].partition(":")[2]
 
 
 def _after(prefixes: Sequence[str], url: SecretStr) -> str | None:

@@ -55,6 +55,8 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("DATABASE_URL", "postgres://ada:a/secret@localhost/chat"),
         ("DATABASE_URL", "postgres://ada:1/secret@localhost/chat"),
         ("DATABASE_URL", "postgres://ada:1?secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://ada:1/chat?a=secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://localhost/chat?secret"),
         ("DATABASE_URL", "postgres://ada:1/chat#secret@localhost/chat"),
         ("DATABASE_URL", "postgres://ada:a@secret@localhost/chat"),
         ("REDIS_URL", "redis://:secret@localhost"),
