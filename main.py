@@ -28,7 +28,9 @@ from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, 
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile, FilePersonas
 from infrastructure.random_ids import RandomIds
+from infrastructure.sql.connection import Database
 from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
+from infrastructure.sql.postgres import PostgresDatabase
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from infrastructure.upstreams.connections import Connections
@@ -54,7 +56,7 @@ QUIET: Final = (
     "websockets",
 )
 KEY_FILE: Final = "encryption.key"
-"""Beside the database whose keys it seals: in `data/`, unless that is elsewhere."""
+"""Beside the database whose keys it seals, if that is a file elsewhere; else in `data/`."""
 PERSONAS_SECONDS: Final = 1.0
 """How often the personas' file is looked at."""
 SECRET_FILE: Final = "secret.key"  # noqa: S105 - where it is, not what it is
@@ -68,10 +70,17 @@ class NotReady(Exception):
     """The start can't go on; the sentence says what is missing."""
 
 
+def database_of(settings: Settings) -> SqliteDatabase | PostgresDatabase:
+    if settings.postgres_url:
+        return PostgresDatabase(settings.postgres_url.get_secret_value())
+    assert settings.sqlite_path is not None
+    return SqliteDatabase(settings.sqlite_path)
+
+
 @asynccontextmanager
-async def open_database(settings: Settings, *, migrates: bool) -> AsyncIterator[SqliteDatabase]:
+async def open_database(settings: Settings, *, migrates: bool) -> AsyncIterator[Database]:
     """Raises NotReady, CannotMigrate, DatabaseUnavailable."""
-    database = SqliteDatabase(settings.sqlite_path)
+    database = database_of(settings)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(database.close)
         await database.open()
@@ -90,7 +99,7 @@ def open_key_ring(settings: Settings, *, makes: bool) -> KeyRing:
     given = settings.encryption_keys.get_secret_value()
     if given:
         return KeyRing(parse_keys(given, "ENCRYPTION_KEYS"))
-    file = settings.sqlite_path.parent / KEY_FILE
+    file = settings.data_folder / KEY_FILE
     kept = read_key_file(file)
     if kept is None and makes:
         make_key_file(file)
@@ -105,7 +114,7 @@ def open_secret(settings: Settings, *, makes: bool) -> Secret:
     given = settings.secret_key.get_secret_value()
     if given:
         return Secret(given)
-    file = settings.sqlite_path.parent / SECRET_FILE
+    file = settings.data_folder / SECRET_FILE
     kept = read_secret_file(file)
     if kept is None and makes:
         make_key_file(file)
@@ -316,10 +325,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         NotReady,
         DatabaseUnavailable,
     ) as error:
-        cause = f" ({error.__cause__})" if isinstance(error, DatabaseUnavailable) else ""
-        print(f"llm-chat: {error}{cause}".replace("\n", " "), file=sys.stderr)
+        cause = said_by(error) if isinstance(error, DatabaseUnavailable) else ""
+        shown = f"{error} ({cause})" if cause else str(error)
+        print(f"llm-chat: {shown}".replace("\n", " "), file=sys.stderr)
         return 2
     return 0
+
+
+def said_by(error: BaseException) -> str:
+    """What the driver said, without what was made of it on the way."""
+    said = ""
+    while error.__cause__ is not None:
+        error = error.__cause__
+        said = str(error) or said or type(error).__name__
+    return said
 
 
 def set_up_logging(level: str) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +20,7 @@ _BRACKETS: Final = {ord("["): None, ord("]"): None}
 _HOST: Final = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 _KEY: Final = re.compile(r"[!-~]*", re.ASCII)
 _SQLITE: Final = ("sqlite:///", "sqlite+aiosqlite:///")
+_POSTGRES: Final = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
@@ -46,7 +48,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    database_url: str = "sqlite:///data/llm-chat.db"
+    database_url: SecretStr = SecretStr("sqlite:///data/llm-chat.db")
     redis_url: str = ""
     auth_mode: AuthMode | None = None
     secret_key: SecretStr = SecretStr("")
@@ -77,11 +79,19 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
-    def sqlite_path(self) -> Path:
-        for prefix in _SQLITE:
-            if self.database_url.startswith(prefix):
-                return Path(self.database_url.removeprefix(prefix))
-        raise BadSettings("DATABASE_URL: this version keeps its data in sqlite:///<file> only")
+    def sqlite_path(self) -> Path | None:
+        path = _after(_SQLITE, self.database_url)
+        return None if path is None else Path(path)
+
+    @property
+    def postgres_url(self) -> SecretStr | None:
+        rest = _after(_POSTGRES, self.database_url)
+        return None if rest is None else SecretStr(_POSTGRES[0] + rest)
+
+    @property
+    def data_folder(self) -> Path:
+        """For what is kept in files: beside the database, if that is one."""
+        return self.sqlite_path.parent if self.sqlite_path else Path("data")
 
     @property
     def sign_in_required(self) -> bool:
@@ -122,8 +132,7 @@ def read_settings(**overrides: object) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    if not settings.sqlite_path.name or set(settings.sqlite_path.name) & set(":?"):
-        raise BadSettings("DATABASE_URL: sqlite:/// must be followed by the name of a file")
+    _check_database(settings)
     if settings.redis_url:
         raise BadSettings(
             "REDIS_URL: this version has its queue in the process only; leave it empty"
@@ -131,6 +140,40 @@ def _check(settings: Settings) -> None:
     if 0 < len(settings.secret_key.get_secret_value()) < MIN_SECRET_KEY_CHARACTERS:
         raise BadSettings(f"SECRET_KEY: must be at least {MIN_SECRET_KEY_CHARACTERS} characters")
     _check_own_model(settings)
+
+
+def _check_database(settings: Settings) -> None:
+    if settings.postgres_url:
+        _check_postgres(settings.postgres_url.get_secret_value())
+    elif settings.sqlite_path is None:
+        raise BadSettings("DATABASE_URL: must begin with sqlite:/// or postgresql://")
+    elif not settings.sqlite_path.name or set(settings.sqlite_path.name) & set(":?"):
+        raise BadSettings("DATABASE_URL: sqlite:/// must be followed by the name of a file")
+
+
+def _check_postgres(url: str) -> None:
+    """What a slip makes of it: the driver would look for another server than was meant."""
+    try:
+        parts = urlsplit(url)
+        parse_qsl(parts.query, strict_parsing=bool(parts.query))
+    except ValueError:  # it may quote the password
+        raise BadSettings("DATABASE_URL: is no URL") from None
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] or "0" for host in hosts]
+    slipped = "@" in parts.path + parts.query or parts.netloc.count("@") > 1 or parts.fragment
+    if slipped or not all(port.isdecimal() for port in ports):
+        raise BadSettings(
+            "DATABASE_URL: must be postgresql://user:password@host:port/database; in a password"
+            " / ? # @ : % are written %2F %3F %23 %40 %3A %25"
+        )
+    if not parts.path.strip("/"):
+        raise BadSettings("DATABASE_URL: names no database: postgresql://…/<database>")
+
+
+def _after(prefixes: Sequence[str], url: SecretStr) -> str | None:
+    """What stands behind the first of these that the URL begins with."""
+    text = url.get_secret_value()
+    return next((text.removeprefix(each) for each in prefixes if text.startswith(each)), None)
 
 
 def _check_own_model(settings: Settings) -> None:

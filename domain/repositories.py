@@ -282,7 +282,8 @@ class IdempotencyKeys(Protocol):
     async def find(self, owner: UserId, key: str) -> KeptRequest | None: ...
 
     async def add(self, owner: UserId, key: str, kept: KeptRequest) -> bool:
-        """False, and nothing is changed, if the key is kept already."""
+        """False, and nothing is changed, if the key is kept already. Waits for a transaction that
+        is adding the same one."""
 
 
 class ApiConfigs(Protocol):

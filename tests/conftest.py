@@ -1,7 +1,17 @@
-from collections.abc import Iterator
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import blockbuster_ctx
+
+from tests import servers
+from tests.servers import Postgres
+
+if TYPE_CHECKING:  # tests that need no server are not to wait for its driver
+    from infrastructure.sql.postgres import PostgresDatabase
 
 
 @pytest.fixture(autouse=True)
@@ -9,4 +19,52 @@ def nothing_blocks_the_loop() -> Iterator[None]:
     """A call of the product that would block the event loop raises BlockingError."""
     with blockbuster_ctx(["domain", "application", "infrastructure", "interface"]) as blocking:
         blocking.functions["os.path.abspath"].deactivate()  # it only asks where we are
+        for function in blocking.functions.values():
+            # On Postgres it has a thread and a loop of its own.
+            function.can_block_in("infrastructure/sql/migrate.py", "_upgrade")
+            # For each new connection it looks whether there are certificates in the home.
+            function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """Started when the first test asks for it."""
+    with servers.postgres() as url:
+        made = Postgres(url, f"template_{secrets.token_hex(8)}")
+        _apart(servers.execute(url, f"CREATE DATABASE {made.template}"))
+        _apart(_migrate(servers.database_named(url, made.template)))
+        yield made
+        _apart(servers.execute(url, f"DROP DATABASE {made.template}"))
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: Postgres) -> AsyncIterator[str]:
+    """Of a fresh database with the tables of this version."""
+    async with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+async def postgres(postgres_url: str) -> "AsyncIterator[PostgresDatabase]":
+    from infrastructure.sql.postgres import PostgresDatabase
+
+    database = PostgresDatabase(postgres_url)
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def _migrate(url: str) -> None:
+    from infrastructure.sql.migrate import migrate
+    from infrastructure.sql.postgres import PostgresDatabase
+
+    database = PostgresDatabase(url)
+    await migrate(database)
+    await database.close()
+
+
+def _apart(work: Coroutine[Any, Any, None]) -> None:
+    """For what outlives a test and so must not be in its loop."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()

@@ -10,6 +10,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import DatabaseUnavailable
 
+_POSTGRES_AWAY: Final = {
+    "08",  # the connection is lost
+    "28",  # we are not let in: since we were, the operator has changed something
+    "3D",  # no such database: likewise
+    "40",  # two transactions stood in each other's way, and this one was undone
+    "53",  # full: connections, memory, disk
+    "55P03",  # a lock was not given in time
+    "57",  # shutting down, starting up, or a statement that took too long
+    "58",  # the server's own disk
+}
+"""Classes of SQLSTATE, or whole ones: whoever tries again later may well succeed. Nothing was kept,
+unless it was the commit that got no answer."""
 _SQLITE_AWAY: Final = {
     "BUSY",
     "LOCKED",
@@ -41,6 +53,10 @@ class SqlConnection(Protocol):
 class Database(Protocol):
     def connect(self, *, read_only: bool) -> AbstractAsyncContextManager[SqlConnection]:
         """A connection for one transaction; rolled back on leaving, unless committed."""
+
+    async def alone(self, work: Callable[[Connection], T], /) -> T:
+        """Run a function of a plain Connection in a transaction of its own, however long it takes
+        and where it may block. No two processes do this at once. Kept, unless it raises."""
 
 
 class Repository:
@@ -89,4 +105,11 @@ def _is_away(error: DBAPIError) -> bool:
     sqlite_code: str | None = getattr(error.orig, "sqlite_errorname", None)
     if sqlite_code is not None:
         return sqlite_code.split("_")[1] in _SQLITE_AWAY
-    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    if error.connection_invalidated:
+        return True
+    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return not _POSTGRES_AWAY.isdisjoint((sqlstate[:2], sqlstate))
+    if isinstance(error.orig and error.orig.__cause__, ValueError):
+        return False  # asyncpg says so of values that it can't send
+    return isinstance(error, OperationalError | InterfaceError)

@@ -1,13 +1,14 @@
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, select
 
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
 from domain.repositories import KeptRequest
 from infrastructure.sql.clock import now_ms
 from infrastructure.sql.connection import Repository, statement
+from infrastructure.sql.inserts import insert_if_free
 from infrastructure.sql.tables import idempotency_keys as keys
 
 _FIND = select(keys).where(keys.c.user_id == bindparam("owner"), keys.c.key == bindparam("named"))
-_ADD = insert(keys).values(created_at=now_ms())
+_ADD = insert_if_free(keys, created_at=now_ms()).returning(keys.c.key)
 
 
 class SqlIdempotencyKeys(Repository):
@@ -33,5 +34,4 @@ class SqlIdempotencyKeys(Repository):
             "message_id": kept.message_id,
             "generation_id": kept.generation_id,
         }
-        connection.execute(_ADD, values)
-        return True
+        return connection.execute(_ADD, values).one_or_none() is not None

@@ -1,5 +1,6 @@
 """Bring a database to the tables of this version."""
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +27,7 @@ async def migrate(database: Database) -> None:
     Raises CannotMigrate, DatabaseUnavailable.
     """
     try:
-        async with database.connect(read_only=False) as connection:
-            await translated(connection.run_sync(upgrade))
-            await translated(connection.commit())
+        await translated(database.alone(_upgrade))
     except (CommandError, SQLAlchemyError) as error:
         reason = str(error).splitlines()[0]
         raise CannotMigrate(f"the database can't be brought up to date: {reason}") from error
@@ -36,11 +35,12 @@ async def migrate(database: Database) -> None:
 
 async def is_current(database: Database) -> bool:
     """Whether the database has the tables of this version."""
+    newest = await asyncio.to_thread(_newest)
     async with database.connect(read_only=True) as connection:
-        return await translated(connection.run_sync(_is_at_head))
+        return await translated(connection.run_sync(_revision)) == newest
 
 
-def upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection) -> None:
     if not connection.in_transaction():
         connection.begin()  # else alembic would commit each statement by itself on SQLite
     config = alembic_config()
@@ -48,9 +48,12 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _is_at_head(connection: Connection) -> bool:
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == head
+def _newest() -> str | None:
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def alembic_config() -> Config:

@@ -9,7 +9,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     or_,
     select,
     update,
@@ -22,6 +21,7 @@ from domain.position import Position
 from domain.repositories import NewSession, SessionPage
 from infrastructure.sql.clock import now_ms, to_datetime, to_milliseconds
 from infrastructure.sql.connection import Repository, statement
+from infrastructure.sql.inserts import insert_if_free
 from infrastructure.sql.messages import clear_messages
 from infrastructure.sql.tables import chat_sessions as sessions
 from infrastructure.sql.tables import generations, is_active, is_queued, is_running, users
@@ -58,8 +58,8 @@ _visible = select(sessions, _running, _queued, _unanswered, _default_persona).wh
 )
 _FIND = _visible.where(sessions.c.id == bindparam("session"))
 _LOCK = select(sessions.c.id).where(sessions.c.id == bindparam("session")).with_for_update()
-_TAKEN = select(sessions.c.id).where(sessions.c.id == bindparam("session"))
-_ADD = insert(sessions).values(
+_ADD = insert_if_free(
+    sessions,
     message_count=0,
     last_number=0,
     fence=0,
@@ -67,7 +67,7 @@ _ADD = insert(sessions).values(
     end_seq=0,
     created_at=now_ms(),
     updated_at=now_ms(),
-)
+).returning(sessions.c.id)
 _SAVE = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"))
@@ -115,8 +115,6 @@ _ENDS = select(sessions.c.id, sessions.c.end_fence, sessions.c.end_seq).where(
 class SqlChatSessions(Repository):
     @statement
     def add(self, connection: Connection, new: NewSession) -> bool:
-        if connection.execute(_TAKEN, {"session": new.id}).one_or_none() is not None:
-            return False
         values = {
             "id": new.id,
             "user_id": new.owner,
@@ -125,8 +123,7 @@ class SqlChatSessions(Repository):
             "persona": new.persona,
             "system_prompt": new.system_prompt,
         }
-        connection.execute(_ADD, values)
-        return True
+        return connection.execute(_ADD, values).one_or_none() is not None
 
     @statement
     def find(

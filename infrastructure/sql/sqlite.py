@@ -63,6 +63,12 @@ class SqliteDatabase:
         finally:
             self._idle_readers.put_nowait(reader)
 
+    async def alone(self, work: Callable[[Connection], T]) -> T:
+        async with self.connect(read_only=False) as connection:
+            done = await connection.run_sync(work)
+            await connection.commit()
+        return done
+
 
 class _ThreadConnection:
     """A connection and its thread. Calls are done in their order, also when a caller is gone."""

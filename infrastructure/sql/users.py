@@ -1,9 +1,6 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from domain.errors import UsernameTaken
 from domain.identifiers import UserId
@@ -11,10 +8,11 @@ from domain.repositories import KeptPassword
 from domain.user import User
 from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.connection import Repository, statement
+from infrastructure.sql.inserts import insert_if_free
 from infrastructure.sql.tables import users
 
 _NAMED = select(users).where(users.c.username == bindparam("named"))
-_ADD = insert(users).values(created_at=now_ms()).returning(users)
+_ADD = insert_if_free(users, created_at=now_ms()).returning(users)
 _FIND = select(users).where(users.c.id == bindparam("user"), users.c.deleted_at.is_(None))
 _PASSWORD_OF = _NAMED.where(users.c.password_hash.is_not(None), users.c.deleted_at.is_(None))
 
@@ -30,14 +28,18 @@ class SqlUsers(Repository):
     def get_or_add(self, connection: Connection, username: str) -> User:
         row = connection.execute(_NAMED, {"named": username}).one_or_none()
         if row is None:
-            row = connection.execute(_ADD, {"username": username}).one()
+            row = connection.execute(_ADD, {"username": username}).one_or_none()
+        if row is None:  # somebody else was faster
+            row = connection.execute(_NAMED, {"named": username}).one()
         return _user(row)
 
     @statement
     def add(self, connection: Connection, username: str, hashed: str) -> User:
-        with _free(connection, username):
-            values = {"username": username, "password_hash": hashed}
-            return _user(connection.execute(_ADD, values).one())
+        values = {"username": username, "password_hash": hashed}
+        row = connection.execute(_ADD, values).one_or_none()
+        if row is None:
+            raise UsernameTaken
+        return _user(row)
 
     @statement
     def find(self, connection: Connection, user: UserId) -> User | None:
@@ -56,18 +58,6 @@ class SqlUsers(Repository):
     @statement
     def choose_default_persona(self, connection: Connection, user: UserId, name: str) -> None:
         connection.execute(_CHOOSE_DEFAULT_PERSONA, {"user": user, "new_default_persona": name})
-
-
-@contextmanager
-def _free(connection: Connection, username: str) -> Iterator[None]:
-    """Raises UsernameTaken if the name turns out to be; the transaction can go on even so."""
-    try:
-        with connection.begin_nested():
-            yield
-    except IntegrityError:
-        if connection.execute(_NAMED, {"named": username}).one_or_none() is None:
-            raise
-        raise UsernameTaken from None
 
 
 def _user(row: Row[Any]) -> User:

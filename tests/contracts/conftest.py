@@ -36,12 +36,12 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     await database.close()
 
 
-@pytest.fixture(params=["fake", "sqlite"])
+@pytest.fixture(params=["fake", "sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> OpenUnitOfWork:
     """Every database passes the same suite; a new one is a line here."""
     if request.param == "fake":
         return FakeDatabase()
-    return OpenSqlUnitOfWork(request.getfixturevalue("sqlite"), KeyRing([bytes(32)]))
+    return OpenSqlUnitOfWork(request.getfixturevalue(request.param), KeyRing([bytes(32)]))
 
 
 @pytest.fixture(params=["memory"])

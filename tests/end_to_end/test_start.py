@@ -47,7 +47,18 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("DATABASE_URL", "sqlite:///chat.db?mode=ro"),
         ("DATABASE_URL", "mysql://localhost/chat"),
-        ("DATABASE_URL", "postgres://ada:secret@localhost/chat"),
+        ("DATABASE_URL", "secret"),
+        ("DATABASE_URL", "postgresql+psycopg://ada:secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://ada:secret@localhost"),
+        ("DATABASE_URL", "postgres://ada:secret@localhost:secret/chat"),
+        ("DATABASE_URL", "postgres://ada:secret@[::1/chat"),
+        ("DATABASE_URL", "postgres://ada:a/secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://ada:1/secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://ada:1?secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://ada:1/chat?a=secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://localhost/chat?secret"),
+        ("DATABASE_URL", "postgres://ada:1/chat#secret@localhost/chat"),
+        ("DATABASE_URL", "postgres://ada:a@secret@localhost/chat"),
         ("REDIS_URL", "redis://:secret@localhost"),
         ("OPENAI_MODEL", "gpt-9"),
         ("OPENAI_MODEL", "x" * 201),
@@ -196,6 +207,29 @@ def test_settings_do_not_show_their_keys() -> None:
     from settings import Settings
 
     assert ENCRYPTION_KEY not in repr(Settings(encryption_keys=SecretStr(ENCRYPTION_KEY)))
+    settings = Settings(database_url=SecretStr("postgres://ada:secret@localhost/chat"))
+    assert settings.postgres_url is not None
+    assert "secret" not in repr(settings) + repr(settings.postgres_url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://localhost/chat",
+        "postgres://ada@[::1]:5432/chat?sslmode=require",
+        "postgresql://ada:%23%40%2F@localhost:5432/chat",
+        "postgresql://ada:secret@one:5432,two/chat?target_session_attrs=read-write",
+        "postgresql:///chat?host=/run/postgresql",
+        "postgresql+asyncpg://ada:secret@localhost/chat",
+    ],
+)
+def test_a_postgres_server_can_be_named_in_many_ways(url: str) -> None:
+    from settings import read_settings
+
+    settings = read_settings(database_url=url)
+    assert settings.postgres_url is not None
+    assert settings.postgres_url.get_secret_value() == f"postgresql://{url.split('://')[1]}"
+    assert (settings.sqlite_path, settings.data_folder) == (None, Path("data"))
 
 
 async def test_settings_come_from_a_file_too_and_the_command_line_goes_before_them(
@@ -218,7 +252,10 @@ def test_every_setting_is_in_the_example(tmp_path: Path) -> None:
     values = dict(line.split("=", 1) for line in example if line and not line.startswith("#"))
     for name, field in Settings.model_fields.items():
         if values.get(name.upper()):
-            default = str(field.default).removesuffix(".0")
+            default = field.default
+            if isinstance(default, SecretStr):
+                default = default.get_secret_value()
+            default = str(default).removesuffix(".0")
             assert values[name.upper()].lower() == default.lower()
 
 

@@ -11,15 +11,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, text
 
-from domain.access import Caller, Refresh
 from domain.errors import DatabaseUnavailable
-from domain.identifiers import ApiTokenId, SignInId
 from infrastructure.key_ring import KeyRing
 from infrastructure.sql.migrate import alembic_config, is_current, migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.tables import metadata
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
-from tests.builders import add_question, add_session, add_user, claim, completed
+from tests.builders import add_session, add_user
+from tests.infrastructure.statements import answer_a_message
 
 KEYS = KeyRing([bytes(32)])
 
@@ -164,32 +163,7 @@ async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_sessi
     for read_only in (False, True):
         async with database.connect(read_only=read_only) as connection:
             await connection.run_sync(listen)
-    running = await claim(works, await add_question(works, user, session_id))
-    assert running is not None
-    async with works() as work:
-        await work.generations.renew([(running.id, running.fence)], 60)
-        await work.generations.finish(running.id, running.fence, completed())
-        await work.commit()
-    async with works() as work:
-        await work.api_configs.first(user)
-        await work.api_configs.first(user, "model")
-        await work.messages.recent(session_id, 1, 20)
-        await work.sessions.find(session_id, user)
-        await work.sessions.ends([session_id])
-        await work.generations.since(session_id, 1, 20)
-        await work.generations.since(session_id, None, 20)
-        await work.generations.due(10, 2)
-        await work.generations.lost(10)
-        await work.callers.standing(
-            [Caller(user), Caller(user, SignInId("1")), Caller(user, api_token=ApiTokenId(1))]
-        )
-        await work.api_tokens.caller("digest")
-        await work.users.password_of("ada")
-        await work.tickets.add("digest", Caller(user), 60)
-        await work.tickets.take("digest")
-        await work.sign_ins.begin(SignInId("1"), user, 60)
-        await work.sign_ins.renew(Refresh(user, SignInId("1"), 0), 60)
-        await work.sign_ins.end_all(user)
+    await answer_a_message(works, user, session_id)
 
     def explain(connection: Connection) -> list[str]:
         plans = []

