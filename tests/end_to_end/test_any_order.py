@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from websockets.exceptions import ConnectionClosed
 
+from tests.end_to_end.kept import Kept
 from tests.end_to_end.processes import (
     PATIENCE,
     Json,
@@ -104,7 +105,7 @@ class Talk:
         await self.check()
 
     async def check(self) -> None:
-        kept = {one: await self.generation(one) for one in self.made}
+        stored = {one: await self.generation(one) for one in self.made}
         for reader in self.readers:
             ids = [tuple(map(int, event["id"].split("-"))) for event in reader.seen]
             assert ids == sorted(set(ids))
@@ -114,18 +115,18 @@ class Talk:
             for one in self.made:
                 kinds = [event["type"] for event in events[one]]
                 assert [kind in ENDS for kind in kinds].count(True) == 1, kinds
-                assert kinds[-1] == {"completed": "done"}.get(kept[one]["status"], "stopped")
-                assert text_of(events[one]) == kept[one]["text"], (one, kinds)
+                assert kinds[-1] == {"completed": "done"}.get(stored[one]["status"], "stopped")
+                assert text_of(events[one]) == stored[one]["text"], (one, kinds)
         for one in self.made:
             late = await sse_until_last(sse(self.server, f"/api/chat/generations/{one}/stream"))
-            assert text_of(late) == kept[one]["text"]
+            assert text_of(late) == stored[one]["text"]
         session = (await self.http.get(self.path)).json()
         history = (await self.http.get(f"{self.path}/messages?limit=100")).json()["items"]
         assert session["message_count"] == len(history)
         assert session["active_generation"] is None
         for message in history:
             if message["role"] == "assistant":
-                assert message["content"] == kept[message["generation_id"]]["text"]
+                assert message["content"] == stored[message["generation_id"]]["text"]
 
     async def generation(self, one: str) -> Json:
         found: Json = (await self.http.get(f"/api/chat/generations/{one}")).json()
@@ -133,8 +134,8 @@ class Talk:
         return found
 
 
-async def test_talks_of_any_order_are_shown_as_they_are_kept(tmp_path: Path) -> None:
-    env = {"SIMULATED_DELAY": "0.01", "SIMULATED_CHUNKS": "30"}
+async def test_talks_of_any_order_are_shown_as_they_are_kept(tmp_path: Path, kept: Kept) -> None:
+    env = {"SIMULATED_DELAY": "0.01", "SIMULATED_CHUNKS": "30", **kept.settings}
     async with process(tmp_path, **env) as server, server.http() as http:
         talks = [Talk(server, http, number) for number in range(SESSIONS)]
         await asyncio.gather(*(talk.run() for talk in talks))

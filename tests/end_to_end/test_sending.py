@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.end_to_end.kept import Kept
 from tests.end_to_end.processes import (
     Json,
     Process,
@@ -33,8 +34,9 @@ async def ended(server: Process, generation_id: str) -> list[Json]:
     return await sse_until_last(sse(server, f"/api/chat/generations/{generation_id}/stream"))
 
 
-async def test_a_message_is_answered_whole_as_a_stream_or_later(tmp_path: Path) -> None:
-    async with process(tmp_path, SIMULATED_DELAY="0.01") as server, server.http() as http:
+async def test_a_message_is_answered_whole_as_a_stream_or_later(tmp_path: Path, kept: Kept) -> None:
+    env = {"SIMULATED_DELAY": "0.01", **kept.settings}
+    async with process(tmp_path, **env) as server, server.http() as http:
         whole = await http.post("/api/chat/message", json={"message": "Hello"})
         assert whole.status_code == 200
         answer = whole.json()
@@ -77,9 +79,9 @@ async def test_who_does_not_wait_so_long_finds_the_answer_later(tmp_path: Path) 
         assert again.json()["message"]["content"] == FIVE_CHUNKS
 
 
-async def test_equal_sends_to_two_processes_make_one_message(tmp_path: Path) -> None:
-    """T29, over one file."""
-    env = {"SIMULATED_DELAY": "0.02", "DATABASE_URL": f"sqlite:///{tmp_path}/chat.db"}
+async def test_equal_sends_to_two_processes_make_one_message(tmp_path: Path, kept: Kept) -> None:
+    """T29"""
+    env = {"SIMULATED_DELAY": "0.02", **kept.settings}
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     async with (
@@ -107,10 +109,11 @@ async def test_equal_sends_to_two_processes_make_one_message(tmp_path: Path) -> 
 
 
 async def test_many_sends_in_one_session_are_answered_in_order_up_to_the_limit(
-    tmp_path: Path,
+    tmp_path: Path, kept: Kept
 ) -> None:
     """T31"""
-    async with process(tmp_path, SIMULATED_DELAY="0.02") as server, server.http() as http:
+    env = {"SIMULATED_DELAY": "0.02", **kept.settings}
+    async with process(tmp_path, **env) as server, server.http() as http:
         await http.post("/api/chat/session", json={"session_id": "busy"})
         long = {"message": "Talk", "model_name": "simulated-long"}
         first = (await http.post("/api/chat/sessions/busy/messages", json=long)).json()
@@ -157,9 +160,9 @@ async def names() -> Any:
 
 
 async def test_a_conversation_is_told_regenerated_begun_anew_and_cleared(
-    tmp_path: Path, names: Upstream
+    tmp_path: Path, kept: Kept, names: Upstream
 ) -> None:
-    env = {"OPENAI_BASE_URL": names.base_url, "OPENAI_MODEL": "reciter"}
+    env = {"OPENAI_BASE_URL": names.base_url, "OPENAI_MODEL": "reciter", **kept.settings}
     async with process(tmp_path, **env) as server, server.http() as http:
         await http.post("/api/chat/session", json={"session_id": "s", "system_prompt": "Be brief."})
 

@@ -2,13 +2,12 @@
 
 import asyncio
 import random
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.kept import Kept
 from tests.end_to_end.processes import (
     PATIENCE,
     Json,
@@ -63,12 +62,14 @@ async def oracle(server: Process, session_id: str, generation_id: str, seen: lis
     return status
 
 
-async def test_stopped_at_random_moments_each_answer_has_one_end(tmp_path: Path) -> None:
+async def test_stopped_at_random_moments_each_answer_has_one_end(
+    tmp_path: Path, kept: Kept
+) -> None:
     """T32, the first half: 200 answers, each stopped twice, over two transports."""
     random_ = random.Random(SEED)
     async with upstream() as models:
         models.answers(slowly)
-        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "slow", **QUICK}
+        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "slow", **QUICK, **kept.settings}
         async with process(tmp_path, **env) as server, server.http() as http:
             at_once = asyncio.Semaphore(40)
 
@@ -99,17 +100,17 @@ async def test_stopped_at_random_moments_each_answer_has_one_end(tmp_path: Path)
             async with asyncio.timeout(PATIENCE):
                 await models.idle()
             assert len(models.calls) <= 200
-    with closing(sqlite3.connect(tmp_path / "data" / "llm-chat.db")) as database:
-        active = "SELECT count(*) FROM generations WHERE status IN ('queued', 'running')"
-        assert database.execute(active).fetchone() == (0,)
+    assert await kept.count("generations", "status IN ('queued', 'running')") == 0
 
 
-async def test_deleted_at_random_moments_a_session_leaves_nothing(tmp_path: Path) -> None:
+async def test_deleted_at_random_moments_a_session_leaves_nothing(
+    tmp_path: Path, kept: Kept
+) -> None:
     """T32, the second half: 200 sessions, each deleted twice with an answer on its way."""
     random_ = random.Random(SEED + 1)
     async with upstream() as models:
         models.answers(slowly)
-        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "slow", **QUICK}
+        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "slow", **QUICK, **kept.settings}
         async with process(tmp_path, **env) as server, server.http() as http:
             at_once = asyncio.Semaphore(40)
 
@@ -136,19 +137,17 @@ async def test_deleted_at_random_moments_a_session_leaves_nothing(tmp_path: Path
             async with asyncio.timeout(PATIENCE):
                 await models.idle()
             assert (await http.get("/api/chat/sessions")).json()["items"] == []
-    with closing(sqlite3.connect(tmp_path / "data" / "llm-chat.db")) as database:
-        for left in (
-            "SELECT count(*) FROM chat_messages WHERE deleted_at IS NULL",
-            "SELECT count(*) FROM chat_sessions WHERE deleted_at IS NULL",
-            "SELECT count(*) FROM generations WHERE status IN ('queued', 'running')",
-        ):
-            assert database.execute(left).fetchone() == (0,), left
+    assert await kept.count("chat_messages", "deleted_at IS NULL") == 0
+    assert await kept.count("chat_sessions", "deleted_at IS NULL") == 0
+    assert await kept.count("generations", "status IN ('queued', 'running')") == 0
 
 
-async def test_a_stop_closes_the_call_to_the_model_and_keeps_the_text(tmp_path: Path) -> None:
+async def test_a_stop_closes_the_call_to_the_model_and_keeps_the_text(
+    tmp_path: Path, kept: Kept
+) -> None:
     async with upstream() as models:
         models.answers(endlessly)
-        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "endless"}
+        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "endless", **kept.settings}
         async with process(tmp_path, **env) as server, server.websocket() as socket:
             session_id = (await hear(socket))["session_id"]
             await socket.send("Talk")
@@ -165,12 +164,12 @@ async def test_a_stop_closes_the_call_to_the_model_and_keeps_the_text(tmp_path: 
 
 
 async def test_a_message_that_waits_is_stopped_at_once_and_every_tab_is_told(
-    tmp_path: Path,
+    tmp_path: Path, kept: Kept
 ) -> None:
     """The answer in front of it steps aside for that event, and goes on."""
     async with upstream() as models:
         models.answers(endlessly)
-        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "endless"}
+        env = {"OPENAI_BASE_URL": models.base_url, "OPENAI_MODEL": "endless", **kept.settings}
         async with process(tmp_path, **env) as server, server.websocket() as socket:
             session_id = (await hear(socket))["session_id"]
             await socket.send("Talk")
@@ -219,18 +218,18 @@ async def resume(server: Process, session_id: str, cursor: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("signal", ["kill", "terminate"])
-async def test_a_stop_outlives_the_process_that_was_to_obey_it(tmp_path: Path, signal: str) -> None:
+async def test_a_stop_outlives_the_process_that_was_to_obey_it(
+    tmp_path: Path, kept: Kept, signal: str
+) -> None:
     """The wish is in the database: whoever finds the answer without a worker ends it."""
-    env = {"SIMULATED_DELAY": "0.1", **QUICK, "SHUTDOWN_GRACE": "0"}
-    database = tmp_path / "data" / "llm-chat.db"
+    env = {"SIMULATED_DELAY": "0.1", **QUICK, "SHUTDOWN_GRACE": "0", **kept.settings}
     async with process(tmp_path, **env) as server:
         async with server.websocket() as socket:
             session_id = (await hear(socket))["session_id"]
             await say(socket, type="send", message="Talk", model_name="simulated-long")
             generation_id = (await hear_until(socket, "chunk"))[0]["generation_id"]
             await getattr(server, signal)()
-        with closing(sqlite3.connect(database)) as connection, connection:
-            connection.execute("UPDATE generations SET cancel_requested = 1")
+        await kept.do("UPDATE generations SET cancel_requested = true")
         await server.start()
         late = await sse_until_last(sse(server, f"/api/chat/generations/{generation_id}/stream"))
         assert late[-1]["type"] == "stopped"
