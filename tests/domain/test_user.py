@@ -79,5 +79,10 @@ def test_the_length_is_of_what_is_kept() -> None:
     assert (len(kept.username), len(kept.password.reveal())) == (50, 128)
 
 
+def test_a_text_that_would_take_minutes_to_normalize_is_refused_without() -> None:
+    endless = "e" + "\u0301\u0327" * 500_000  # marks that change places, as bubbles do
+    assert pointers(endless, endless) == ["/username", "/password"]
+
+
 def test_credentials_do_not_show_the_password() -> None:
     assert "horse" not in repr(clean_credentials("ada", GOOD))

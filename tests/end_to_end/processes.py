@@ -101,11 +101,22 @@ class Process:
         await self._reading
         return code
 
-    def http(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"http://{self.address}", timeout=PATIENCE)
+    def http(self, token: str | None = None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=f"http://{self.address}", timeout=PATIENCE, headers=_bearer(token)
+        )
 
-    def websocket(self, query: str = "") -> connect:
-        return connect(f"ws://{self.address}/ws{query}", max_size=None, open_timeout=PATIENCE)
+    def websocket(self, query: str = "", token: str | None = None) -> connect:
+        return connect(
+            f"ws://{self.address}/ws{query}",
+            max_size=None,
+            open_timeout=PATIENCE,
+            additional_headers=_bearer(token),
+        )
+
+
+def _bearer(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 @asynccontextmanager
@@ -138,12 +149,16 @@ async def say(socket: ClientConnection, **frame: Any) -> None:
 
 
 async def sse(
-    process: Process, path: str, cursor: str | None = None, **query: str
+    process: Process,
+    path: str,
+    cursor: str | None = None,
+    token: str | None = None,
+    **query: str,
 ) -> AsyncGenerator[Json, None]:
     """The events of a stream; each has its `id`, as a frame has."""
     headers = {"Last-Event-ID": cursor} if cursor else {}
     async with (
-        process.http() as http,
+        process.http(token) as http,
         http.stream("GET", path, headers=headers, params=query) as reply,
     ):
         assert reply.status_code == 200, await reply.aread()

@@ -14,9 +14,10 @@ from typing import Final
 import pytest
 from pydantic import SecretStr
 
-from tests.end_to_end.processes import ENCRYPTION_KEY, PATIENCE, ROOT, process
+from tests.end_to_end.processes import ENCRYPTION_KEY, KEYS, PATIENCE, ROOT, SECRET_KEY, process
 
 KEY_FILE: Final = Path("data/encryption.key")
+SECRET_FILE: Final = Path("data/secret.key")
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[str]]:
@@ -43,7 +44,6 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("SIMULATED_DELAY", "soon"),
         ("LOG_LEVEL", "LOUD"),
         ("AUTH_MODE", "maybe"),
-        ("AUTH_MODE", "required"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("DATABASE_URL", "sqlite:///chat.db?mode=ro"),
         ("DATABASE_URL", "mysql://localhost/chat"),
@@ -72,6 +72,10 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("UPSTREAM_ALLOWLIST", "localhost,10.0.0.0/8"),
         ("UPSTREAM_ALLOWLIST", "localhost:"),
         ("UPSTREAM_GAP_SECONDS", "0"),
+        ("SECRET_KEY", "secret"),
+        ("SECRET_KEY", "secret secret secret secret sec"),
+        ("ACCESS_TOKEN_SECONDS", "0"),
+        ("ACCESS_CHECK_SECONDS", "0"),
         ("ENCRYPTION_KEYS", "secret"),
         ("ENCRYPTION_KEYS", f"{ENCRYPTION_KEY},secret"),
         ("ENCRYPTION_KEYS", "clésecret"),
@@ -85,10 +89,47 @@ def test_a_bad_variable_is_named(tmp_path: Path, variable: str, value: str) -> N
     assert "secret" not in said[0]
 
 
-def test_an_address_that_others_reach_must_be_asked_for(tmp_path: Path) -> None:
-    code, said = start(tmp_path, HOST="0.0.0.0")
-    assert code == 2
-    assert said[0].startswith("llm-chat: AUTH_MODE: ")
+@pytest.mark.parametrize(
+    ("host", "auth_mode", "required"),
+    [
+        ("", "", False),
+        ("127.0.0.2", "", False),
+        ("localhost", "", False),
+        ("127.0.0.1", "required", True),
+        ("0.0.0.0", "", True),
+        ("0.0.0.0", "open", False),
+    ],
+)
+async def test_who_others_can_reach_asks_who_they_are_unless_told_otherwise(
+    tmp_path: Path, host: str, auth_mode: str, required: bool
+) -> None:
+    async with process(tmp_path, HOST=host, AUTH_MODE=auth_mode) as server, server.http() as http:
+        assert (await http.get("/api/auth/me")).status_code == (401 if required else 200)
+        assert (await http.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "auth_mode", "required"),
+    [
+        ("127.255.255.254", None, False),
+        ("::1", None, False),
+        ("::", None, True),
+        ("192.0.2.1", None, True),
+        ("127.example.com", None, True),
+        ("127.0.0.1.example.com", None, True),
+        ("localhost.example.com", None, True),
+        ("::1", "required", True),
+        ("::", "open", False),
+    ],
+)
+def test_where_sign_in_is_required_users_reach_no_private_host(
+    host: str, auth_mode: str | None, required: bool
+) -> None:
+    from settings import Settings
+
+    settings = Settings.model_validate({"host": host, "auth_mode": auth_mode})
+    assert settings.sign_in_required is required
+    assert settings.users_may_reach_private_hosts is not required
 
 
 def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
@@ -174,39 +215,85 @@ async def test_without_a_key_only_dev_and_migrate_start(tmp_path: Path, command:
         pass
 
 
-async def test_dev_makes_a_key_once_and_the_other_commands_find_it(tmp_path: Path) -> None:
-    path = tmp_path / KEY_FILE
+async def test_doors_without_a_secret_do_not_open_and_a_worker_needs_none(tmp_path: Path) -> None:
+    assert start(tmp_path, "migrate")[0] == 0
+    code, said = start(tmp_path, "serve", ENCRYPTION_KEYS=ENCRYPTION_KEY)
+    assert (code, len(said)) == (2, 1)
+    assert said[0].startswith("llm-chat: SECRET_KEY ")
+    assert not (tmp_path / SECRET_FILE).exists()
+    told = re.search(r"`(python -c .*)`", said[0])
+    assert told is not None
+    async with process(tmp_path, "serve", SECRET_KEY=made_by(told[1])):
+        pass
+    async with process(tmp_path, "work", SECRET_KEY=""):
+        pass
+
+
+@pytest.mark.parametrize("file", [KEY_FILE, SECRET_FILE])
+async def test_dev_makes_a_key_once_and_the_other_commands_find_it(
+    tmp_path: Path, file: Path
+) -> None:
+    path = tmp_path / file
     async with process(tmp_path):
         made = path.read_bytes()
         assert path.stat().st_mode & 0o777 == 0o600
     for command in ("dev", "serve", "work"):
-        async with process(tmp_path, command, ENCRYPTION_KEYS="") as started:
+        async with process(tmp_path, command, ENCRYPTION_KEYS="", SECRET_KEY="") as started:
             assert made.decode().strip() not in started.log
     assert path.read_bytes() == made
 
 
+async def test_what_dev_has_signed_holds_in_serve_with_the_file_and_with_its_text(
+    tmp_path: Path,
+) -> None:
+    async with process(tmp_path) as server, server.http() as http:
+        body = {"username": "ada", "password": "correct horse"}
+        token = (await http.post("/api/auth/register", json=body)).json()["access_token"]
+    text = (tmp_path / SECRET_FILE).read_text().strip()
+    for secret in ("", text):
+        async with (
+            process(tmp_path, "serve", SECRET_KEY=secret) as server,
+            server.http(token) as http,
+        ):
+            assert (await http.get("/api/auth/me")).json()["username"] == "ada"
+    async with process(tmp_path, "serve") as server, server.http(token) as http:
+        assert (await http.get("/api/auth/me")).status_code == 401
+
+
 async def test_dev_makes_no_key_where_one_is_given(tmp_path: Path) -> None:
-    async with process(tmp_path, ENCRYPTION_KEYS=ENCRYPTION_KEY):
+    async with process(tmp_path, **KEYS):
         assert not (tmp_path / KEY_FILE).exists()
+        assert not (tmp_path / SECRET_FILE).exists()
 
 
-@pytest.mark.parametrize("command", ["dev", "serve", "work"])
+@pytest.mark.parametrize(
+    ("command", "file", "given"),
+    [
+        ("dev", KEY_FILE, {}),
+        ("serve", KEY_FILE, {}),
+        ("work", KEY_FILE, {}),
+        ("dev", SECRET_FILE, {}),
+        ("serve", SECRET_FILE, {"ENCRYPTION_KEYS": ENCRYPTION_KEY}),
+    ],
+)
 def test_a_broken_key_file_is_a_clear_error_and_stays_as_it_is(
-    tmp_path: Path, command: str
+    tmp_path: Path, command: str, file: Path, given: dict[str, str]
 ) -> None:
     assert start(tmp_path, "migrate")[0] == 0
-    (tmp_path / KEY_FILE).write_text("half a secr")
-    code, said = start(tmp_path, command)
+    (tmp_path / file).write_text("half a s-cr-t")
+    code, said = start(tmp_path, command, **given)
     assert (code, len(said)) == (2, 1)
-    assert said[0].startswith(f"llm-chat: {KEY_FILE}: ")
-    assert "secr" not in said[0]
-    assert (tmp_path / KEY_FILE).read_text() == "half a secr"
+    assert said[0].startswith(f"llm-chat: {file}: ")
+    assert "s-cr" not in said[0]
+    assert (tmp_path / file).read_text() == "half a s-cr-t"
 
 
 def test_settings_do_not_show_their_keys() -> None:
     from settings import Settings
 
-    assert ENCRYPTION_KEY not in repr(Settings(encryption_keys=SecretStr(ENCRYPTION_KEY)))
+    given = Settings(encryption_keys=SecretStr(ENCRYPTION_KEY), secret_key=SecretStr(SECRET_KEY))
+    assert ENCRYPTION_KEY not in repr(given)
+    assert SECRET_KEY not in repr(given)
     settings = Settings(database_url=SecretStr("postgres://ada:secret@localhost/chat"))
     assert settings.postgres_url is not None
     assert "secret" not in repr(settings) + repr(settings.postgres_url)

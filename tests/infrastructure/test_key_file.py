@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from infrastructure.key_file import make_key_file, read_key_file
+from infrastructure.key_file import make_key_file, read_key_file, read_secret_file
 from infrastructure.key_ring import BadEncryptionKeys
 
 
@@ -64,6 +64,15 @@ def test_processes_that_start_at_once_agree_on_one_key(path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["encryption.key"]
 
 
+def test_a_secret_is_the_text_of_the_file(path: Path) -> None:
+    assert read_secret_file(path) is None
+    make_key_file(path)
+    made = read_secret_file(path)
+    assert made is not None
+    assert made.reveal() == path.read_text().strip()
+    assert len(made.reveal()) == 44
+
+
 @pytest.mark.parametrize("content", [b"", b"half a secr", b"\xff\xfe\x00", b"\n"])
 def test_a_file_that_holds_no_key_is_told_and_left_as_it_is(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True)
@@ -71,6 +80,8 @@ def test_a_file_that_holds_no_key_is_told_and_left_as_it_is(path: Path, content:
     make_key_file(path)
     with pytest.raises(BadEncryptionKeys) as bad:
         read_key_file(path)
+    with pytest.raises(BadEncryptionKeys):
+        read_secret_file(path)
     assert str(bad.value) == f"{path}: key 1 is not 32 bytes in base64"
     assert path.read_bytes() == content
 
