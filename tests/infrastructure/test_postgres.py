@@ -1,6 +1,7 @@
 """What is special about Postgres, and the migrations."""
 
 import asyncio
+import threading
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -417,40 +418,47 @@ async def test_a_server_without_room_for_us_is_away(postgres_server: Postgres) -
         await administrator.close()
 
 
+@pytest.mark.parametrize("connects", [True, False])
 async def test_a_cancelled_caller_leaves_no_transaction_behind_wherever_it_was(
-    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, connects: bool
 ) -> None:
-    """While it connects, in a statement, in a commit, on leaving."""
+    """While it `connects`, in a statement, in a commit, on leaving."""
     monkeypatch.setattr(adapter, "_WRITERS", 2)
     monkeypatch.setattr(adapter, "_READERS", 1)
-    warm = PostgresDatabase(postgres_url)
-    user = await add_user(OpenSqlUnitOfWork(warm, KEYS))
-
+    database = PostgresDatabase(postgres_url)
+    user = await add_user(OpenSqlUnitOfWork(database, KEYS))
+    if connects:
+        await database.close()
+        database = PostgresDatabase(postgres_url)
+    else:
+        await expect_whole(database, observer)
     numbers = count()
 
-    async def write(works: OpenSqlUnitOfWork, number: int) -> None:
+    async def write(works: OpenSqlUnitOfWork) -> None:
         async with works() as work:
-            assert await work.sessions.add(NewSession(SessionId(f"session_{number}"), user))
+            new = NewSession(SessionId(f"session_{next(numbers)}"), user)
+            assert await work.sessions.add(new)
             await work.commit()
 
-    for fresh in (True, False):
-        steps = 0
-        finished = False
-        while not finished:  # a little further each time
-            database = PostgresDatabase(postgres_url) if fresh else warm
-            writing = asyncio.create_task(write(OpenSqlUnitOfWork(database, KEYS), next(numbers)))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            finished = writing.done()
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
+    steps = 0
+    finished = False
+    while not finished:  # a little further each time
+        writing = asyncio.create_task(write(OpenSqlUnitOfWork(database, KEYS)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        finished = writing.done()
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        if connects:
+            await database.close()  # also what was begun for a caller who is gone
+            await until(observer, OTHERS_ARE_GONE)
+            database = PostgresDatabase(postgres_url)
+        else:
             await expect_whole(database, observer)
-            if fresh:
-                await database.close()
-            steps += 1 + steps // 8
-        assert steps > 10
-    await warm.close()
+        steps += 1 + steps // 8
+    assert steps > 10
+    await database.close()
 
 
 async def test_who_is_cancelled_on_leaving_gives_the_connection_back_even_so(
@@ -488,6 +496,11 @@ async def test_the_migrations_make_the_tables_of_the_code(postgres_server: Postg
         async with database.connect(read_only=True) as connection:
             assert await connection.run_sync(differences) == []
         await database.close()
+
+
+async def test_what_is_done_alone_may_block(postgres: PostgresDatabase) -> None:
+    here = threading.get_ident()
+    assert await postgres.alone(lambda connection: threading.get_ident()) != here
 
 
 async def test_who_migrates_at_once_takes_turns(postgres_server: Postgres) -> None:
