@@ -34,8 +34,6 @@ _LOCK_SECONDS: Final = 3.0
 _IDLE_SECONDS: Final = 5.0
 """After which the server ends a transaction whose process says nothing (it is frozen, or its host
 is gone), so that its locks are held no longer."""
-_LEAVE_SECONDS: Final = 2.0
-"""For a rollback; then the connection is thrown away."""
 _TRUST_SECONDS: Final = 10.0
 """A connection that was idle for longer is tried before it is used. To try it each time, as
 SQLAlchemy's pre-ping does, takes three exchanges: 270 µs of the 840 of a small transaction."""
@@ -159,11 +157,9 @@ async def _leave_unused(connecting: asyncio.Task[AsyncConnection]) -> None:
 
 async def _leave(connection: AsyncConnection) -> None:
     """Roll back what was not committed, and give the connection back to its pool."""
-    try:
-        async with asyncio.timeout(_LEAVE_SECONDS):
-            await connection.close()
-    except (SQLAlchemyError, OSError) as error:
-        await connection.invalidate(error)
+    with suppress(
+        SQLAlchemyError, OSError
+    ):  # then the pool throws it away, and the server rolls back
         await connection.close()
 
 

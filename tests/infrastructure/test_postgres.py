@@ -227,7 +227,6 @@ async def test_a_server_that_falls_silent_is_given_up(
 ) -> None:
     monkeypatch.setattr(adapter, "_ANSWER_SECONDS", SOON)
     monkeypatch.setattr(adapter, "_CONNECT_SECONDS", SOON)
-    monkeypatch.setattr(adapter, "_LEAVE_SECONDS", SOON)
     monkeypatch.setattr(adapter, "_TRUST_SECONDS", 0)
     async with proxy(postgres_url) as between:
         database = PostgresDatabase(between.url)
@@ -252,6 +251,22 @@ async def test_a_server_that_falls_silent_is_given_up(
         assert await ask(database, "SELECT 5") == [5]
         await expect_whole(database, observer)
         between.silent = True
+        await database.close()
+
+
+async def test_a_rollback_without_an_answer_throws_the_connection_away(
+    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_ANSWER_SECONDS", SOON)
+    async with proxy(postgres_url) as between:
+        database = PostgresDatabase(between.url)
+        async with database.connect(read_only=False) as connection:
+            await run(connection, "SELECT 1")
+            between.silent = True
+        between.silent = False
+        between.lose_all()
+        monkeypatch.setattr(adapter, "_ANSWER_SECONDS", 60)
+        await expect_whole(database, observer)
         await database.close()
 
 
