@@ -157,9 +157,7 @@ async def _leave_unused(connecting: asyncio.Task[AsyncConnection]) -> None:
 
 async def _leave(connection: AsyncConnection) -> None:
     """Roll back what was not committed, and give the connection back to its pool."""
-    with suppress(
-        SQLAlchemyError, OSError
-    ):  # then the pool throws it away, and the server rolls back
+    with suppress(SQLAlchemyError, OSError):  # then it is thrown away, and the server rolls back
         await connection.close()
 
 
