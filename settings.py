@@ -160,7 +160,7 @@ def _check_postgres(url: str) -> None:
         raise BadSettings("DATABASE_URL: is no URL") from None
     hosts = parts.netloc.rpartition("@")[2].split(",")
     ports = [host.rpartition("]")[2].partition(":")[2] or "0" for host in hosts]
-    slipped = "@" in parts.path + parts.query or parts.netloc.count("@") > 1 or parts.fragment
+    slipped = "@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1
     if slipped or not all(port.isdecimal() for port in ports):
         raise BadSettings(
             "DATABASE_URL: must be postgresql://user:password@host:port/database; in a password"

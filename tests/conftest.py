@@ -30,6 +30,8 @@ def nothing_blocks_the_loop() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """Started when the first test asks for it."""
+    import infrastructure.sql.migrate  # noqa: F401 - loading it would block whoever's loop
+
     with servers.postgres() as url:
         made = Postgres(url, f"template_{secrets.token_hex(8)}")
         _apart(servers.execute(url, f"CREATE DATABASE {made.template}"))

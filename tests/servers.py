@@ -56,6 +56,12 @@ def database_named(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
+def as_user(url: str, name: str, password: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{name}:{password}@{host}").geturl()
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """The URL of a user who may make databases; skips the test if there is no Postgres."""

@@ -110,6 +110,4 @@ def _is_away(error: DBAPIError) -> bool:
     sqlstate: str | None = getattr(error.orig, "sqlstate", None)
     if sqlstate is not None:
         return not _POSTGRES_AWAY.isdisjoint((sqlstate[:2], sqlstate))
-    if isinstance(error.orig and error.orig.__cause__, ValueError):
-        return False  # asyncpg says so of values that it can't send
     return isinstance(error, OperationalError | InterfaceError)

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -34,8 +34,6 @@ _LOCK_SECONDS: Final = 3.0
 _IDLE_SECONDS: Final = 5.0
 """After which the server ends a transaction whose process says nothing (it is frozen, or its host
 is gone), so that its locks are held no longer."""
-_LEAVE_SECONDS: Final = 2.0
-"""For a rollback; then the connection is thrown away."""
 _TRUST_SECONDS: Final = 10.0
 """A connection that was idle for longer is tried before it is used. To try it each time, as
 SQLAlchemy's pre-ping does, takes three exchanges: 270 µs of the 840 of a small transaction."""
@@ -61,7 +59,7 @@ class PostgresDatabase:
         self._reading: Final = _engine(url, _READERS, "REPEATABLE READ").execution_options(
             postgresql_readonly=True
         )
-        self._leaving: Final[set[asyncio.Task[None]]] = set()
+        self._tasks: Final[set[asyncio.Task[Any]]] = set()
 
     async def open(self) -> None:
         """Raises DatabaseUnavailable if the database can't be used."""
@@ -74,32 +72,51 @@ class PostgresDatabase:
             raise DatabaseUnavailable("The database's URL can't be read.") from None
 
     async def close(self) -> None:
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
         # All connections at once: a server that says nothing takes its time for each.
         pools = [self._writing] * _WRITERS + [self._reading] * _READERS
         await asyncio.gather(*(engine.dispose() for engine in pools))
 
     @asynccontextmanager
     async def connect(self, *, read_only: bool) -> AsyncIterator[AsyncConnection]:
-        connection = await translated(_connected(self._reading if read_only else self._writing))
+        engine = self._reading if read_only else self._writing
+        connection = await translated(self._connected(engine))
         try:
             yield connection
         finally:
-            # In a task of its own: a cancelled caller must not leave a transaction behind.
-            leaving = asyncio.create_task(_leave(connection))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
-            await asyncio.shield(leaving)
+            await asyncio.shield(self._task(_leave(connection)))
 
     async def alone(self, work: Callable[[Connection], T]) -> T:
         # In a thread with a loop of its own, where the work may block.
         return await asyncio.to_thread(asyncio.run, _alone(self._url, work))
 
+    async def _connected(self, engine: AsyncEngine) -> AsyncConnection:
+        connecting = self._task(engine.connect().start())
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                return await asyncio.shield(connecting)
+        except (asyncio.CancelledError, TimeoutError):
+            self._task(_leave_unused(connecting))
+            raise
+
+    def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """One that goes on when its caller is cancelled: in the midst of making a connection, or of
+        giving it back, SQLAlchemy would lose it or throw it away."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
 
 def _engine(url: str, connections: int, isolation: str) -> AsyncEngine:
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(url, command_timeout=_ANSWER_SECONDS, server_settings=_LIMITS)
+        return await asyncpg.connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_ANSWER_SECONDS,
+            server_settings=_LIMITS,
+        )
 
     # asyncpg reads the URL, not SQLAlchemy: so it may have libpq's parameters, and the engine
     # does not know the password.
@@ -133,18 +150,14 @@ def _try_if_idle(connection: Any, record: ConnectionPoolEntry, _proxy: object) -
             raise DisconnectionError from error
 
 
-async def _connected(engine: AsyncEngine) -> AsyncConnection:
-    async with asyncio.timeout(_CONNECT_SECONDS):
-        return await engine.connect()
+async def _leave_unused(connecting: asyncio.Task[AsyncConnection]) -> None:
+    with suppress(SQLAlchemyError, OSError):
+        await _leave(await connecting)
 
 
 async def _leave(connection: AsyncConnection) -> None:
     """Roll back what was not committed, and give the connection back to its pool."""
-    try:
-        async with asyncio.timeout(_LEAVE_SECONDS):
-            await connection.close()
-    except (SQLAlchemyError, OSError) as error:
-        await connection.invalidate(error)
+    with suppress(SQLAlchemyError, OSError):  # then it is thrown away, and the server rolls back
         await connection.close()
 
 

@@ -1,11 +1,13 @@
 """What is special about Postgres, and the migrations."""
 
 import asyncio
+import threading
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -25,7 +27,7 @@ from infrastructure.sql.tables import metadata
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from tests.builders import add_session, add_user
 from tests.infrastructure.statements import answer_a_message
-from tests.servers import Postgres, database_named
+from tests.servers import Postgres, as_user, database_named
 
 KEYS = KeyRing([bytes(32)])
 SOON = 0.2
@@ -141,8 +143,8 @@ async def test_a_server_that_is_away_is_a_clear_error(unused_tcp_port: int) -> N
 @pytest.mark.parametrize(
     ("change", "parameters"),
     [
-        (lambda url: url.replace("postgres:", "postgres:secret"), ""),
-        (lambda url: url.replace("postgres:", "secret:secret"), ""),
+        (lambda url: as_user(url, urlsplit(url).username or "", "secret"), ""),
+        (lambda url: as_user(url, "nobody", "secret"), ""),
         (lambda url: database_named(url, "nothing"), ""),
         (str, "?sslmode=secret"),
         (str, "?sslmode=require"),
@@ -162,7 +164,7 @@ async def test_who_is_not_let_in_is_told_so_without_the_password(
             await ask(database, "SELECT 1")
     await database.close()
     assert "secret" not in str(raised.value)
-    password = database_named(postgres_url, "").split(":")[2].split("@")[0]
+    password = urlsplit(postgres_url).password or "secret"
     for shown in (
         "".join(traceback.format_exception(raised.value)),
         repr(database),
@@ -175,8 +177,9 @@ async def test_who_is_not_let_in_is_told_so_without_the_password(
 async def proxy(url: str) -> AsyncIterator["Proxy"]:
     made = Proxy(url)
     server = await asyncio.start_server(made.pass_on, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    made.url = url.replace(made.address, f"127.0.0.1:{port}")
+    parts = urlsplit(url)
+    user, port = parts.netloc.rpartition("@")[0], server.sockets[0].getsockname()[1]
+    made.url = parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
     async with server:
         yield made
         for task in made.passing:
@@ -188,7 +191,8 @@ class Proxy:
     """Stands before a server, and can swallow all that is said."""
 
     def __init__(self, url: str) -> None:
-        self.address = url.split("@")[1].split("/")[0]
+        parts = urlsplit(url)
+        self.host, self.port = parts.hostname, parts.port or 5432
         self.url = ""
         self.silent = False
         self.passing: list[asyncio.Task[None]] = []
@@ -199,8 +203,7 @@ class Proxy:
         self._lost = len(self.passing)
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, port = self.address.split(":")
-        there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        there_reader, there_writer = await asyncio.open_connection(self.host, self.port)
         number = len(self.passing)
         for source, target in ((reader, there_writer), (there_reader, writer)):
             self.passing.append(asyncio.create_task(self._copy(source, target, number)))
@@ -220,11 +223,10 @@ class Proxy:
 
 
 async def test_a_server_that_falls_silent_is_given_up(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "_ANSWER_SECONDS", SOON)
     monkeypatch.setattr(adapter, "_CONNECT_SECONDS", SOON)
-    monkeypatch.setattr(adapter, "_LEAVE_SECONDS", SOON)
     monkeypatch.setattr(adapter, "_TRUST_SECONDS", 0)
     async with proxy(postgres_url) as between:
         database = PostgresDatabase(between.url)
@@ -247,7 +249,24 @@ async def test_a_server_that_falls_silent_is_given_up(
         between.lose_all()
         monkeypatch.setattr(adapter, "_CONNECT_SECONDS", 60)
         assert await ask(database, "SELECT 5") == [5]
+        await expect_whole(database, observer)
         between.silent = True
+        await database.close()
+
+
+async def test_a_rollback_without_an_answer_throws_the_connection_away(
+    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_ANSWER_SECONDS", SOON)
+    async with proxy(postgres_url) as between:
+        database = PostgresDatabase(between.url)
+        async with database.connect(read_only=False) as connection:
+            await run(connection, "SELECT 1")
+            between.silent = True
+        between.silent = False
+        between.lose_all()
+        monkeypatch.setattr(adapter, "_ANSWER_SECONDS", 60)
+        await expect_whole(database, observer)
         await database.close()
 
 
@@ -296,8 +315,8 @@ async def test_after_a_restart_of_the_server_the_next_one_works(
 
 async def expect_whole(database: PostgresDatabase, observer: PostgresDatabase) -> None:
     """Every connection of the pools is free, and none is in a transaction."""
-    if database._leaving:
-        await asyncio.wait(database._leaving)
+    while database._tasks:
+        await asyncio.wait(database._tasks)
     async with AsyncExitStack() as stack:
         async with asyncio.timeout(60):
             for number in range(adapter._WRITERS + adapter._READERS):
@@ -336,26 +355,27 @@ async def test_what_takes_too_long_is_ended_by_the_server_and_the_connection_is_
 
 
 async def test_of_two_who_stand_in_each_others_way_one_may_try_again(
-    works: OpenSqlUnitOfWork, postgres: PostgresDatabase, observer: PostgresDatabase
+    works: OpenSqlUnitOfWork, postgres: PostgresDatabase
 ) -> None:
     for name in ("ada", "bob"):
         await add_user(works, name)
-    lock = "SELECT id FROM users WHERE username = '{}' FOR UPDATE"
+    together = asyncio.Barrier(2)
 
-    async def lock_second(connection: SqlConnection) -> None:
-        await run(connection, lock.format("bob"))
+    async def lock(first: str, second: str) -> None:
+        async with postgres.connect(read_only=False) as connection:
+            await run(connection, f"SELECT id FROM users WHERE username = '{first}' FOR UPDATE")
+            await together.wait()
+            await run(connection, f"SELECT id FROM users WHERE username = '{second}' FOR UPDATE")
 
-    async with postgres.connect(read_only=False) as one:
-        await run(one, "SET LOCAL deadlock_timeout = '10min'")
-        await run(one, lock.format("ada"))
-        async with postgres.connect(read_only=False) as other:
-            await run(other, "SET LOCAL deadlock_timeout = '10ms'")
-            await lock_second(other)
-            waiting = asyncio.create_task(lock_second(one))
-            await until(observer, "count(*) = 1 FROM pg_locks WHERE NOT granted")
-            with pytest.raises(DatabaseUnavailable):
-                await run(other, lock.format("ada"))
-        await waiting
+    ended = await asyncio.gather(lock("ada", "bob"), lock("bob", "ada"), return_exceptions=True)
+    assert sorted(map(type, ended), key=str) == [type(None), DatabaseUnavailable]
+
+
+async def test_whatever_can_hang_has_a_limit(postgres: PostgresDatabase) -> None:
+    for read_only in (False, True):
+        async with postgres.connect(read_only=read_only) as connection:
+            shown = [(await run(connection, f"SHOW {limit}"))[0] for limit in adapter._LIMITS]
+        assert shown == ["5s", "3s", "5s"]
 
 
 async def test_a_frozen_process_holds_a_lock_for_no_longer_than_the_server_lets_it(
@@ -397,10 +417,12 @@ async def test_a_server_without_room_for_us_is_away(postgres_server: Postgres) -
         administrator = PostgresDatabase(postgres_server.url)
         async with administrator.connect(read_only=False) as connection:
             name = url.rpartition("/")[2]
+            if await run(connection, "SHOW is_superuser") != ["on"]:
+                pytest.skip("only a superuser may make the user who finds no room")
             await run(connection, "CREATE ROLE guest LOGIN PASSWORD 'guest'")
             await run(connection, f"ALTER DATABASE {name} CONNECTION LIMIT 0")
             await connection.commit()
-        guest = PostgresDatabase(url.replace(url.split("//")[1].split("@")[0], "guest:guest"))
+        guest = PostgresDatabase(as_user(url, "guest", "guest"))
         with pytest.raises(DatabaseUnavailable):
             async with guest.connect(read_only=True):
                 pass
@@ -411,40 +433,68 @@ async def test_a_server_without_room_for_us_is_away(postgres_server: Postgres) -
         await administrator.close()
 
 
+@pytest.mark.parametrize("connects", [True, False])
 async def test_a_cancelled_caller_leaves_no_transaction_behind_wherever_it_was(
-    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, observer: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, connects: bool
 ) -> None:
-    """While it connects, in a statement, in a commit, on leaving."""
+    """While it `connects`, in a statement, in a commit, on leaving."""
     monkeypatch.setattr(adapter, "_WRITERS", 2)
     monkeypatch.setattr(adapter, "_READERS", 1)
-    warm = PostgresDatabase(postgres_url)
-    user = await add_user(OpenSqlUnitOfWork(warm, KEYS))
-
+    database = PostgresDatabase(postgres_url)
+    user = await add_user(OpenSqlUnitOfWork(database, KEYS))
+    if connects:
+        await database.close()
+        database = PostgresDatabase(postgres_url)
+    else:
+        await expect_whole(database, observer)
     numbers = count()
 
-    async def write(works: OpenSqlUnitOfWork, number: int) -> None:
+    async def write(works: OpenSqlUnitOfWork) -> None:
         async with works() as work:
-            assert await work.sessions.add(NewSession(SessionId(f"session_{number}"), user))
+            new = NewSession(SessionId(f"session_{next(numbers)}"), user)
+            assert await work.sessions.add(new)
             await work.commit()
 
-    for fresh in (True, False):
-        steps = 0
-        finished = False
-        while not finished:  # a little further each time
-            database = PostgresDatabase(postgres_url) if fresh else warm
-            writing = asyncio.create_task(write(OpenSqlUnitOfWork(database, KEYS), next(numbers)))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            finished = writing.done()
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
+    steps = 0
+    finished = False
+    while not finished:  # a little further each time
+        writing = asyncio.create_task(write(OpenSqlUnitOfWork(database, KEYS)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        finished = writing.done()
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        if connects:
+            await database.close()  # also what was begun for a caller who is gone
+            await until(observer, OTHERS_ARE_GONE)
+            database = PostgresDatabase(postgres_url)
+        else:
             await expect_whole(database, observer)
-            if fresh:
-                await database.close()
-            steps += 1 + steps // 8
-        assert steps > 10
-    await warm.close()
+        steps += 1 + steps // 8
+    assert steps > 10
+    await database.close()
+
+
+async def test_who_is_cancelled_on_leaving_gives_the_connection_back_even_so(
+    postgres: PostgresDatabase,
+) -> None:
+    pids = []
+    left = asyncio.Event()
+
+    async def leave() -> None:
+        async with postgres.connect(read_only=False) as connection:
+            pids.extend(await run(connection, "SELECT pg_backend_pid()"))
+            left.set()
+
+    leaving = asyncio.create_task(leave())
+    await left.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await asyncio.wait(postgres._tasks)
+    async with postgres.connect(read_only=False) as connection:
+        assert await run(connection, "SELECT pg_backend_pid()") == pids
 
 
 async def test_the_migrations_make_the_tables_of_the_code(postgres_server: Postgres) -> None:
@@ -461,6 +511,11 @@ async def test_the_migrations_make_the_tables_of_the_code(postgres_server: Postg
         async with database.connect(read_only=True) as connection:
             assert await connection.run_sync(differences) == []
         await database.close()
+
+
+async def test_what_is_done_alone_may_block(postgres: PostgresDatabase) -> None:
+    here = threading.get_ident()
+    assert await postgres.alone(lambda connection: threading.get_ident()) != here
 
 
 async def test_who_migrates_at_once_takes_turns(postgres_server: Postgres) -> None:
