@@ -577,5 +577,5 @@ async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_sessi
     walks = [plan for plan in plans if "Seq Scan" in plan]
     assert not walks, "\n\n".join(walks)
     # Neither are those looked through that ended long ago.
-    past = [plan for plan in plans if "status IN" in plan and "_active on" not in plan]
+    past = [plan for plan in plans if "status IN" in plan and "_active" not in plan]
     assert not past, "\n\n".join(past)
