@@ -471,7 +471,7 @@ async def test_a_cancelled_caller_leaves_no_transaction_behind_wherever_it_was(
             database = PostgresDatabase(postgres_url)
         else:
             await expect_whole(database, observer)
-        steps += 1 + steps // 8
+        steps += 1 if connects else 1 + steps // 8
     assert steps > 10
     await database.close()
 
@@ -577,5 +577,7 @@ async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_sessi
     walks = [plan for plan in plans if "Seq Scan" in plan]
     assert not walks, "\n\n".join(walks)
     # Neither are those looked through that ended long ago.
-    past = [plan for plan in plans if "status IN" in plan and "_active" not in plan]
+    small = ("_active", "uq_generations_running")
+    active = [plan for plan in plans if "status IN" in plan]
+    past = [plan for plan in active if not any(index in plan for index in small)]
     assert not past, "\n\n".join(past)
