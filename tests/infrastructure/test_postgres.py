@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -471,8 +472,32 @@ async def test_a_cancelled_caller_leaves_no_transaction_behind_wherever_it_was(
             database = PostgresDatabase(postgres_url)
         else:
             await expect_whole(database, observer)
-        steps += 1 if connects else 1 + steps // 8
+        steps += 1 + steps // 8
     assert steps > 10
+    await database.close()
+
+
+async def test_who_is_cancelled_while_a_connection_is_set_up_does_not_lose_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    begun = asyncio.Event()
+    real = asyncpg.Connection.set_type_codec
+
+    async def set_type_codec(connection: Any, *args: Any, **kwargs: Any) -> None:
+        pids.append(connection.get_server_pid())
+        begun.set()
+        await real(connection, *args, **kwargs)
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", set_type_codec)
+    database = PostgresDatabase(postgres_url)
+    asking = asyncio.create_task(ask(database, "SELECT 1"))
+    await begun.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.wait(database._tasks)
+    assert await ask(database, "SELECT pg_backend_pid()") == pids[:1]
     await database.close()
 
 
