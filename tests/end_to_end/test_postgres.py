@@ -41,7 +41,7 @@ def start(folder: Path, command: str, url: str) -> tuple[int, list[str]]:
     ended = subprocess.run(
         [sys.executable, str(ROOT / "main.py"), command],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": url},
+        env={"PATH": os.environ["PATH"], "PORT": "0", "DATABASE_URL": url},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
