@@ -130,6 +130,7 @@ def _engine(path: Path, begin: str) -> Engine:
         URL.create("sqlite", database=str(path)),
         poolclass=NullPool,
         connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        hide_parameters=True,  # the traceback of a fault is not to tell what users write
     )
 
     @event.listens_for(engine, "connect")
