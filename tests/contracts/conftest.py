@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from application.ports import ChatModel, EventStream, OpenUnitOfWork, RequestQueue
+from application.ports import ChatModel, EventStream, OpenUnitOfWork, RequestQueue, WakeUps
 from infrastructure.key_ring import KeyRing
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import dialects
 from infrastructure.models.simulated import SimulatedLongModel, SimulatedModel
 from infrastructure.sql.migrate import migrate
@@ -48,6 +49,12 @@ async def stream(request: pytest.FixtureRequest) -> AsyncIterator[EventStream]:
     made = MemoryEventStream()
     yield made
     made.close()
+
+
+@pytest.fixture(params=["memory"])
+def wake_ups(request: pytest.FixtureRequest) -> WakeUps:
+    assert request.param == "memory"
+    return MemoryWakeUps()
 
 
 TALK_ON = "Talk on!"
