@@ -1,4 +1,5 @@
 from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
 from domain.repositories import KeptRequest
@@ -33,5 +34,11 @@ class SqlIdempotencyKeys(Repository):
             "message_id": kept.message_id,
             "generation_id": kept.generation_id,
         }
-        connection.execute(_ADD, values)
+        try:
+            with connection.begin_nested():  # so that the transaction can go on even so
+                connection.execute(_ADD, values)
+        except IntegrityError:
+            if connection.execute(_FIND, {"owner": owner, "named": key}).one_or_none() is None:
+                raise
+            return False
         return True

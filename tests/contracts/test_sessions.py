@@ -386,10 +386,26 @@ async def test_a_default_persona_belongs_to_its_user(database: OpenUnitOfWork) -
 
 
 async def test_a_key_is_kept_once(database: OpenUnitOfWork) -> None:
-    user = await add_user(database)
-    kept = KeptRequest("digest", SessionId("s"), MessageId(1), GenerationId("g"))
+    """Who comes second is told so, and can look what the first one has kept."""
+    user, other = await add_user(database), await add_user(database, "bob")
+    first, second = (
+        KeptRequest(digest, SessionId("s"), MessageId(1), GenerationId("g"))
+        for digest in ("first", "second")
+    )
     async with database() as work:
-        assert await work.idempotency_keys.find(user, "key") is None
-        assert await work.idempotency_keys.add(user, "key", kept)
-    async with database(read_only=True) as work:
+        assert await work.idempotency_keys.add(user, "key", first)
+    async with database() as work:
         assert await work.idempotency_keys.find(user, "key") is None  # it was rolled back
+        assert await work.idempotency_keys.add(user, "key", first)
+        await work.commit()
+    for again in (first, second):
+        async with database() as work:
+            assert not await work.idempotency_keys.add(user, "key", again)
+            assert await work.idempotency_keys.find(user, "key") == first
+            assert await work.idempotency_keys.add(user, again.digest, again)
+            assert await work.idempotency_keys.add(other, again.digest, again)
+            await work.commit()  # the transaction goes on even so
+    async with database(read_only=True) as work:
+        assert await work.idempotency_keys.find(user, "key") == first
+        assert await work.idempotency_keys.find(user, "second") == second
+        assert await work.idempotency_keys.find(other, "second") == second
