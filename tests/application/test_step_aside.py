@@ -29,9 +29,10 @@ from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.position import ORIGIN, Position
 from domain.prompt import Prompt
-from tests.application.conftest import Chat
+from tests.application.conftest import Chat, hello
 from tests.application.test_answer_message import kinds
 from tests.application.test_catch_up import Reader
+from tests.builders import completed, finish
 from tests.fakes import FakeDatabase, FakeUnitOfWork
 
 
@@ -395,6 +396,32 @@ async def test_what_was_stopped_behind_a_lost_one_is_told_by_the_database(chat: 
     reader = Reader().read(before + shown)
     assert reader.texts[answer.id] == (await chat.generation(answer.id)).text == "anew"
     assert reader.ended == [stopped, answer.id]
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_an_end_that_was_missed_after_it_is_noticed_at_the_next_beginning(
+    chat: Chat, reads: bool
+) -> None:
+    """The end of the one that was stopped is not the end of the one that stepped aside."""
+    seen: list[Entry] = []
+    async with chat.follow(chat.user, chat.session_id, ORIGIN) as following:
+        async with answering(chat) as answer:
+            stopped = await answer.steps_aside()
+            if reads:
+                seen += await until(following, Position(3, 0))
+            answer.task.cancel()  # its worker stores the end, and dies before it tells it
+            await asyncio.wait((answer.task,))
+            answer.task = asyncio.create_task(asyncio.sleep(0))
+            await answer.task
+            await finish(chat.database, answer.claimed.claim.generation, completed("so it is", 4))
+        chat.scripted(hello)
+        next_one = await chat.claim(answer.waiting[0])
+        assert next_one is not None
+        await chat.answer(next_one)
+        seen += await until(following, (await chat.held())[-1].position)
+    reader = Reader().read(seen)
+    assert reader.ended == [stopped, answer.id, next_one.claim.generation.id]
+    assert reader.texts[answer.id] == "so it is"
 
 
 # What comes in between

@@ -95,7 +95,12 @@ async def test_an_ended_one_stays_as_it_is(chat: Chat) -> None:
     generation_id = await chat.ask_and_answer()
     ended = await chat.generation(generation_id)
     held, happened = await chat.held(), list(chat.happened)
+    woken = asyncio.ensure_future(anext(chat.wake_ups.woken()))
+    await asyncio.sleep(0)
     assert await chat.stop(chat.user, generation_id) == ended
+    await asyncio.sleep(0)
+    assert not woken.done()
+    woken.cancel()
     assert await chat.held() == held
     assert chat.happened == happened
     waiting = await chat.ask()
