@@ -1,17 +1,37 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 
 from application.await_answer import Answered, AwaitAnswer
+from application.follow_session import FollowGeneration
 from application.ports import Finish, TextPiece
-from domain.errors import AnswerPending, GenerationNotFound, ModelFailed
+from domain.errors import AnswerPending, DatabaseUnavailable, GenerationNotFound, ModelFailed
 from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.message import Role
 from tests.application.conftest import Chat
 from tests.application.test_follow_session import answering
 from tests.builders import add_user
-from tests.fakes import says
+from tests.fakes import FakeDatabase, FakeUnitOfWork, says
+
+
+@dataclass
+class AwayAfter:
+    """A database that answers so many times."""
+
+    database: FakeDatabase
+    times: int
+
+    @asynccontextmanager
+    async def __call__(self, *, read_only: bool = False) -> AsyncIterator[FakeUnitOfWork]:
+        self.times -= 1
+        if self.times < 0:
+            raise DatabaseUnavailable("away")
+        async with self.database(read_only=read_only) as work:
+            yield work
 
 
 def waiting_for(
@@ -116,6 +136,17 @@ async def test_when_the_process_ends_the_answer_is_pending(chat: Chat) -> None:
         chat.followers.end()
         with pytest.raises(AnswerPending):
             await asyncio.wait_for(waiting, 10)
+
+
+@pytest.mark.parametrize("reads", [0, 1, 2])
+async def test_while_the_database_is_away_the_answer_is_pending(chat: Chat, reads: int) -> None:
+    """It was accepted: whoever is told otherwise sends it again."""
+    accepted = await chat.ask_and_answer()
+    wait = AwaitAnswer(AwayAfter(chat.database, reads), chat.follow_generation, 60)
+    follow = FollowGeneration(wait.open_unit_of_work, chat.stream, chat.followers)
+    with pytest.raises(AnswerPending):
+        await replace(wait, follow_generation=follow)(chat.user, accepted)
+    assert chat.followers.by_session == {}
 
 
 async def test_nobody_waits_for_what_is_anothers_or_nobodys(chat: Chat) -> None:

@@ -4,16 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
+from application.ports import Request as QueuedRequest
 from application.ports import TextPiece
 from domain.errors import ModelFailed, ModelRateLimited, ModelTimedOut
 from domain.identifiers import SessionId
 from domain.message import MAX_MESSAGE_CHARACTERS
 from tests.application.test_answer_message import Gate
-from tests.fakes import says
+from tests.fakes import FakeDatabase, says
 from tests.interface.clients import (
     Connection,
     EventSource,
@@ -24,7 +26,7 @@ from tests.interface.clients import (
     problem_keys,
 )
 from tests.interface.conftest import NothingIsLeft
-from tests.interface.doors import Doors
+from tests.interface.doors import Doors, HeardQueue
 from tests.interface.test_sessions import pointers, send
 from tests.interface.test_sse import ids, kinds
 
@@ -223,13 +225,29 @@ async def test_a_repeat_waits_for_the_same_answer(
     await nothing_is_left()
 
 
-async def test_a_client_that_does_not_wait_leaves_nothing_behind_and_its_answer_goes_on(
-    doors: Doors, http: httpx.AsyncClient, nothing_is_left: NothingIsLeft
-) -> None:
+def connected(doors: Doors) -> Connection:
+    """A request that waits for its answer, as its server sees it."""
     connection = Connection(fails_once_left=False)
     body = json.dumps({"message": "why?"}).encode()
     connection.tell({"type": "http.request", "body": body, "more_body": False})
     connection.call(doors.app, http_scope(WHOLE, method="POST"))
+    return connection
+
+
+async def test_a_client_that_stays_connected_is_not_listened_to_after_its_answer(
+    doors: Doors, nothing_is_left: NothingIsLeft
+) -> None:
+    connection = connected(doors)
+    await doors.answer(await doors.queue.heard())
+    assert (await connection.told())["status"] == 200
+    await connection.ended()
+    await nothing_is_left()
+
+
+async def test_a_client_that_does_not_wait_leaves_nothing_behind_and_its_answer_goes_on(
+    doors: Doors, http: httpx.AsyncClient, nothing_is_left: NothingIsLeft
+) -> None:
+    connection = connected(doors)
     generation_id = await doors.queue.heard()
     connection.leave({"type": "http.disconnect"})
     await connection.ended()
@@ -348,6 +366,40 @@ async def test_a_session_that_is_deleted_ends_the_stream(
         await doors.queue.heard()
         await http.delete(f"/api/chat/sessions/{session}")
         assert kinds(await stream.rest()) == ["gone"]
+
+
+# When the database goes away after it has accepted the message
+
+
+@dataclass
+class Cutting(HeardQueue):
+    """Its database is away for a moment once the message is accepted."""
+
+    database: FakeDatabase = field(default_factory=FakeDatabase)
+
+    async def put(self, request: QueuedRequest) -> None:
+        await super().put(request)
+        self.database.away = 1
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+async def test_who_was_accepted_is_not_told_to_send_again(path: str) -> None:
+    queue = Cutting()
+    doors = Doors(queue.database, queue=queue)
+    transport = httpx.ASGITransport(doors.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://chat") as http:
+        reply = await http.post(path, json={"message": "why?"})
+        assert reply.status_code == 504
+        shown = reply.json()
+        assert shown.keys() == problem_keys() | {"session_id", "generation_id"}
+        assert (shown["code"], shown["instance"]) == ("answer_pending", path)
+        assert shown["request_id"] == reply.headers["x-request-id"]
+        assert shown["generation_id"] == await queue.heard()
+        await doors.answer(shown["generation_id"])
+        read = (await http.get(f"/api/chat/generations/{shown['generation_id']}")).json()
+        assert (read["session_id"], read["text"]) == (shown["session_id"], "Hello there")
+    assert list(doors.followers) == []
+    doors.stream.close()
 
 
 # What is refused, in either way
