@@ -3,7 +3,7 @@ in its place, and the answer goes on above it."""
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -18,17 +18,20 @@ from application.events import (
     Reasoning,
     Reset,
     Snapshot,
+    Start,
     Stopped,
     StreamEvent,
     Terminal,
 )
+from application.follow_session import FollowSession
 from application.following import Following
-from application.ports import Finish, Piece, ReasoningPiece, TextPiece
+from application.ports import Finish, Piece, ReasoningPiece, Subscription, TextPiece
 from domain.events import GenerationStopped
 from domain.generation import GenerationStatus
-from domain.identifiers import GenerationId
+from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
 from domain.prompt import Prompt
+from infrastructure.memory.event_stream import MemoryEventStream
 from tests.application.conftest import Chat, hello
 from tests.application.test_answer_message import kinds
 from tests.application.test_catch_up import Reader
@@ -422,6 +425,54 @@ async def test_an_end_that_was_missed_after_it_is_noticed_at_the_next_beginning(
     reader = Reader().read(seen)
     assert reader.ended == [stopped, answer.id, next_one.claim.generation.id]
     assert reader.texts[answer.id] == "so it is"
+
+
+class OneBatch(MemoryEventStream):
+    """Gives one batch to who waits, as a stream does that keeps more."""
+
+    def __init__(self, *kept: Entry) -> None:
+        super().__init__()
+        self.kept = kept
+        self.batch: list[Entry] = []
+
+    @asynccontextmanager
+    async def subscribe(self, session_id: SessionId) -> AsyncIterator[Subscription]:
+        yield self
+
+    async def held(self, session_id: SessionId | None = None) -> Sequence[Entry]:
+        return self.kept
+
+    async def next(self, after: Position) -> Sequence[Entry]:
+        return self.batch
+
+    def wake(self) -> None: ...
+
+
+async def test_an_end_that_was_missed_is_noticed_within_a_batch_too(chat: Chat) -> None:
+    await chat.ask()
+    claimed = (await chat.take()).claim.generation
+    waiting, next_one = await chat.ask(), await chat.ask()
+    stream = OneBatch(Entry(Position(1, 0), Start(claimed.id, 1, "scripted", "why?")))
+    follow = FollowSession(chat.database, stream, chat.followers)
+    async with follow(chat.user, chat.session_id, Position(1, 0)) as following:
+        assert list(await anext(following)) == []
+        stopped = await chat.stop(chat.user, waiting.generation_id)
+        async with chat.database() as work:
+            stepped = await work.generations.step_aside(claimed.id, claimed.fence)
+            await work.commit()
+        assert stepped is not None
+        await finish(chat.database, stepped[1], completed("all of it", 4))
+        stream.batch = [
+            Entry(Position(2, 0), Stopped(stopped.id, None, None)),
+            Entry(Position(3, 0), Snapshot(claimed.id, 1, "all")),
+            Entry(Position(4, 0), Start(next_one.generation_id, 1, "scripted", "why?")),
+        ]
+        shown = list(await anext(following))
+    assert told(shown) == [
+        ("2-0", "Stopped", stopped.id),
+        ("3-3", "Snapshot", claimed.id),
+        ("3-4", "Done", claimed.id),
+    ]
 
 
 # What comes in between
