@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 from application.follow_session import FollowGeneration
 from application.ports import OpenUnitOfWork
-from domain.errors import AnswerPending, GenerationNotFound
+from domain.errors import AnswerPending, DatabaseUnavailable, GenerationNotFound
 from domain.generation import Generation
 from domain.identifiers import GenerationId, UserId
 from domain.message import Message
@@ -27,16 +27,21 @@ class AwaitAnswer:
 
     async def __call__(self, user: UserId, generation_id: GenerationId) -> Answered:
         """Raises GenerationNotFound, also if it is deleted meanwhile, and AnswerPending if it has
-        not ended in time or the process ends before."""
+        not ended in time, or if it can't be told here because the database is away or the process
+        ends."""
         try:
-            async with (
-                asyncio.timeout(self.seconds),
-                self.follow_generation(user, generation_id, None) as following,
-            ):
-                async for _ in following:
-                    pass
-        except TimeoutError:
+            async with asyncio.timeout(self.seconds):
+                await self._end(user, generation_id)
+            return await self._answered(user, generation_id)
+        except (TimeoutError, DatabaseUnavailable):
             raise AnswerPending from None
+
+    async def _end(self, user: UserId, generation_id: GenerationId) -> None:
+        async with self.follow_generation(user, generation_id, None) as following:
+            async for _ in following:
+                pass
+
+    async def _answered(self, user: UserId, generation_id: GenerationId) -> Answered:
         async with self.open_unit_of_work(read_only=True) as work:
             generation = await work.generations.find(generation_id, user)
             answer_id = generation.answer_id if generation else None

@@ -83,10 +83,14 @@ def catch_up(
             shown += _running(generation, own)
         else:
             shown += _whole(generation, generation.end, recovered=True)
+    # The others are later ones; or, if nothing after the cursor is missing, events of a running one
+    # between the ends of those that were stopped behind it.
+    whole = cursor is not None and bool(held) and held[0].position <= cursor
     shown += [
         entry
         for entry in held
-        if entry.position.fence > newest and entry.event.generation_id not in known
+        if entry.event.generation_id not in known
+        and (entry.position.fence > newest or (whole and entry.position > after))
     ]
     # One that stepped aside for another's end has events on both sides of it.
     return sorted(shown, key=_position)

@@ -11,7 +11,11 @@ log = logging.getLogger("llm_chat.audit")
 
 def write_audit_line(event: DomainEvent) -> None:
     told = ((field.name, getattr(event, field.name)) for field in fields(event))
-    values = " ".join(
-        f"{name}={value.code if isinstance(value, Failure) else value}" for name, value in told
-    )
+    values = " ".join(f"{name}={_plain(value)}" for name, value in told)
     log.info("%s %s", type(event).__name__, values)
+
+
+def _plain(value: object) -> str:
+    """Nothing that ends the line, or looks like another value in it."""
+    text = value.code if isinstance(value, Failure) else str(value)
+    return "".join(c if "!" <= c <= "~" and c != "=" else "?" for c in text)

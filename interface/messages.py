@@ -17,7 +17,7 @@ from application.change_session import ClearHistory
 from application.follow_session import FollowGeneration
 from application.regenerate_answer import RegenerateAnswer
 from application.submit_message import Submission, SubmitMessage
-from domain.errors import AnswerPending, Flaw, InvalidInput
+from domain.errors import AnswerPending, DatabaseUnavailable, Flaw, InvalidInput
 from domain.identifiers import UserId
 from domain.position import ORIGIN
 from interface.asker import Asker
@@ -109,9 +109,7 @@ class MessageRoutes:
                 return Response(status_code=_CLIENT_LEFT)
             return _answer(request, await waiting)
         except AnswerPending as error:
-            pending = problem_of(error, request.url.path, request_id_of(request.scope))
-            ids = {"session_id": accepted.session_id, "generation_id": accepted.generation_id}
-            return problem_reply({**pending, **ids})
+            return _pending(request, error, accepted)
         finally:
             waiting.cancel()
             leaving.cancel()
@@ -134,9 +132,13 @@ class _SendAndFollow:
         caller = await self.messages.who.caller(request)
         accepted = await self.messages.submit_anywhere(request, caller.user)
         follow = self.messages.follow_generation
-        # From the origin on: each event of this generation, though it may have begun by now.
-        async with follow(caller.user, accepted.generation_id, ORIGIN) as following:
-            await self.messages.streams(scope, receive, send, caller, following)
+        try:
+            # From the origin on: each event of this generation, though it may have begun by now.
+            async with follow(caller.user, accepted.generation_id, ORIGIN) as following:
+                await self.messages.streams(scope, receive, send, caller, following)
+        except DatabaseUnavailable:  # before the stream; but what was sent is accepted
+            reply = _pending(request, AnswerPending(), accepted)
+            await reply(scope, receive, send)
 
 
 def _submission(request: Request, body: SendBody) -> Submission:
@@ -148,6 +150,12 @@ def _submission(request: Request, body: SendBody) -> Submission:
         parse_key(request.headers.get("idempotency-key")),
         request_id_of(request.scope),
     )
+
+
+def _pending(request: Request, error: AnswerPending, accepted: Accepted) -> Response:
+    shown = problem_of(error, request.url.path, request_id_of(request.scope))
+    ids = {"session_id": accepted.session_id, "generation_id": accepted.generation_id}
+    return problem_reply({**shown, **ids})
 
 
 def _answer(request: Request, answered: Answered) -> Response:

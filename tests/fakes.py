@@ -914,7 +914,7 @@ class CountingIds:
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def session(self) -> SessionId:
-        return SessionId(f"session_{next(self.numbers)}")
+        return SessionId(f"session_made_{next(self.numbers)}")
 
     def generation(self) -> GenerationId:
         return GenerationId(f"gen_{next(self.numbers)}")

@@ -10,11 +10,13 @@ from application.ports import (
     OpenUnitOfWork,
     PasswordHasher,
     RequestQueue,
+    WakeUps,
 )
 from infrastructure.argon2_passwords import Argon2Passwords
 from infrastructure.key_ring import KeyRing
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import dialects
 from infrastructure.models.simulated import SimulatedLongModel, SimulatedModel
 from infrastructure.sql.migrate import migrate
@@ -66,6 +68,12 @@ def passwords(request: pytest.FixtureRequest) -> Iterator[PasswordHasher]:
     made = Argon2Passwords(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     yield made
     made.close()
+
+
+@pytest.fixture(params=["memory"])
+def wake_ups(request: pytest.FixtureRequest) -> WakeUps:
+    assert request.param == "memory"
+    return MemoryWakeUps()
 
 
 TALK_ON = "Talk on!"

@@ -1,10 +1,11 @@
 """What every event stream promises."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
-from application.events import Chunk, Done, Entry, Reset, Start, StreamEvent
+from application.events import Chunk, Done, Entry, Reset, Snapshot, Start, Stopped, StreamEvent
 from application.ports import EventStream, EventWriter, PositionLost, Subscription
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
@@ -187,3 +188,126 @@ async def test_a_wake_hides_no_event(stream: EventStream) -> None:
         subscription.wake()
         await answer(stream, "g", 1)
         assert len(await read(subscription, ORIGIN, Position(1, 2))) == 3
+
+
+# Stepping aside
+
+
+async def test_who_rises_goes_on_from_the_beginning_of_a_higher_fence(stream: EventStream) -> None:
+    writer = stream.writer(SESSION, 1)
+    await write(writer, start("g"), chunk("g", "a"))
+    writer.rise(2)
+    assert writer.top == Position(2, -1)
+    await write(writer, Stopped(GenerationId("other"), None, None))
+    writer.rise(4)
+    snapshot = Snapshot(GenerationId("g"), 1, "a")
+    last = await write(writer, snapshot, chunk("g", "b"), done("g"))
+    assert last == writer.top == Position(4, 2)
+    assert shown(list(await stream.held(SESSION))) == [
+        ("1-0", start("g")),
+        ("1-1", chunk("g", "a")),
+        ("2-0", Stopped(GenerationId("other"), None, None)),
+        ("4-0", snapshot),
+        ("4-1", chunk("g", "b")),
+        ("4-2", done("g")),
+    ]
+
+
+async def test_a_subscriber_sees_who_rises_without_gap_or_repeat(stream: EventStream) -> None:
+    async with stream.subscribe(SESSION) as subscription:
+        writer = stream.writer(SESSION, 1)
+        await write(writer, start("g"), chunk("g", "a"))
+        seen = await read(subscription, ORIGIN, Position(1, 1))
+        waiting = asyncio.create_task(read(subscription, Position(1, 1), Position(3, 1)))
+        await asyncio.sleep(0)
+        writer.rise(2)
+        writer.write(Stopped(GenerationId("other"), None, None))
+        writer.rise(3)
+        await write(writer, Snapshot(GenerationId("g"), 1, "a"), done("g"))
+        assert seen + await waiting == list(await stream.held(SESSION))
+
+
+async def test_what_is_not_shown_yet_when_a_writer_rises_is_left_to_the_snapshot(
+    stream: EventStream,
+) -> None:
+    """Else it would be shown twice, or after what it stood before."""
+    async with stream.subscribe(SESSION) as subscription:
+        writer = stream.writer(SESSION, 1)
+        writer.write(start("g"))
+        for text in ("a", "b", "c"):  # the first is shown at once, the others wait to be joined
+            writer.write(chunk("g", text))
+        writer.rise(2)
+        snapshot = Snapshot(GenerationId("g"), 1, "abc")
+        last = await write(writer, snapshot, chunk("g", "d"), done("g"))
+        entries = await read(subscription, ORIGIN, last)
+    assert shown(entries) == [
+        ("1-0", start("g")),
+        ("1-1", chunk("g", "a")),
+        ("2-0", snapshot),
+        ("2-1", chunk("g", "d")),
+        ("2-2", done("g")),
+    ]
+
+
+async def test_who_was_fenced_writes_nothing_either_under_the_fence_that_rules(
+    stream: EventStream,
+) -> None:
+    zombie = stream.writer(SESSION, 1)
+    await write(zombie, start("g"))
+    reset = Reset(GenerationId("g"), 2, "model", "why?", "takeover")
+    await write(stream.writer(SESSION, 3), reset, chunk("g", "new"))
+    zombie.rise(2)
+    await write(zombie, Stopped(GenerationId("other"), None, None))
+    assert shown(list(await stream.held(SESSION))) == [
+        ("1-0", start("g")),
+        ("3-0", reset),
+        ("3-1", chunk("g", "new")),
+    ]
+
+
+# The end of a session
+
+
+async def test_a_removed_session_is_lost_to_who_follows_it(stream: EventStream) -> None:
+    await answer(stream, "g", 1)
+    async with stream.subscribe(SESSION) as waiting, stream.subscribe(SESSION) as reading:
+        next_one = asyncio.ensure_future(waiting.next(Position(1, 2)))
+        await asyncio.sleep(0)
+        await stream.remove(SESSION)
+        with pytest.raises(PositionLost):
+            await asyncio.wait_for(next_one, 10)
+        for position in (ORIGIN, Position(1, 1), Position(1, 2), Position(99, 0)):
+            with pytest.raises(PositionLost):
+                await reading.next(position)
+        assert list(await reading.held()) == list(await stream.held(SESSION)) == []
+        async with stream.subscribe(SESSION) as newcomer:
+            assert list(await newcomer.held()) == []
+
+
+@pytest.mark.parametrize("followed", [True, False])
+async def test_what_a_claim_of_before_writes_into_a_removed_session_is_not_stored(
+    stream: EventStream, followed: bool
+) -> None:
+    async with AsyncExitStack() as following:
+        if followed:
+            await following.enter_async_context(stream.subscribe(SESSION))
+        zombie = stream.writer(SESSION, 1)
+        await write(zombie, start("g"), chunk("g", "so far"))
+        for text in ("not", "shown", "yet"):
+            zombie.write(chunk("g", text))
+        await stream.remove(SESSION)
+        await write(zombie, chunk("g", "late"), chunk("g", "later"), done("g"))
+        assert list(await stream.held(SESSION)) == []
+    assert list(await stream.held(SESSION)) == []
+
+
+async def test_a_removed_session_is_nothing_to_the_others(stream: EventStream) -> None:
+    other = SessionId("other")
+    await write(stream.writer(other, 1), start("g"), chunk("g", "text"), done("g"))
+    await answer(stream, "g", 1)
+    async with stream.subscribe(other) as subscription:
+        for _ in range(2):
+            await stream.remove(SESSION)
+        await stream.remove(SessionId("unknown"))
+        assert len(await read(subscription, ORIGIN, Position(1, 2))) == 3
+    assert list(await stream.held(SESSION)) == []

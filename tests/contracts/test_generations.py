@@ -8,6 +8,8 @@ import pytest
 from application.ports import OpenUnitOfWork
 from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
 from domain.identifiers import GenerationId, SessionId, UserId
+from domain.position import ORIGIN, Position
+from domain.repositories import Finished, Renewal
 from tests.builders import add_question, add_session, add_user, claim, completed, finish
 
 OVER = 0.0
@@ -15,6 +17,7 @@ OVER = 0.0
 
 FAILURE = Failure("worker_lost", "lost")
 LOST = Ending(GenerationStatus.FAILED, "seen", last_seq=1, failure=FAILURE)
+STOPPED = Ending(GenerationStatus.STOPPED, "seen", last_seq=1)
 
 
 @pytest.fixture
@@ -279,3 +282,455 @@ async def test_since_tells_what_a_cursor_may_have_missed(
     assert [generation.id for generation in later] == [ids[2], running.id]
     assert [generation.id for generation in oldest] == ids[1:]
     assert only_running == ahead == [replace(running)]
+
+
+# Stopping
+
+
+async def stop(database: OpenUnitOfWork, generation_id: GenerationId) -> Finished | None:
+    async with database() as work:
+        finished = await work.generations.stop(generation_id)
+        await work.commit()
+    return finished
+
+
+async def end(
+    database: OpenUnitOfWork, generation: Generation, ending: Ending | None = None
+) -> Finished:
+    async with database() as work:
+        finished = await work.generations.finish(
+            generation.id, generation.fence, ending or completed()
+        )
+        await work.commit()
+    assert finished is not None
+    return finished
+
+
+async def step_aside(
+    database: OpenUnitOfWork, generation: Generation
+) -> tuple[list[GenerationId], Generation] | None:
+    async with database() as work:
+        stepped = await work.generations.step_aside(generation.id, generation.fence)
+        await work.commit()
+    return None if stepped is None else ([each.id for each in stepped[0]], stepped[1])
+
+
+async def renew(database: OpenUnitOfWork, *claims: Generation) -> list[Renewal]:
+    async with database() as work:
+        held = [(generation.id, generation.fence) for generation in claims]
+        renewals = await work.generations.renew(held, 60)
+        await work.commit()
+    return list(renewals)
+
+
+async def end_of(database: OpenUnitOfWork, session_id: SessionId) -> Position:
+    async with database(read_only=True) as work:
+        return (await work.sessions.ends([session_id]))[session_id]
+
+
+async def since(
+    database: OpenUnitOfWork, session_id: SessionId, fence: int | None = 0
+) -> list[GenerationId]:
+    async with database(read_only=True) as work:
+        return [each.id for each in await work.generations.since(session_id, fence, 9)]
+
+
+async def running(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId, lease_seconds: float = 60
+) -> Generation:
+    claimed = await claim(
+        database, await add_question(database, user, session_id), lease_seconds=lease_seconds
+    )
+    assert claimed is not None
+    return claimed
+
+
+async def test_one_that_waits_is_stopped_at_once_and_its_end_is_the_sessions(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    answered = await running(database, user, session_id)
+    waiting = await add_question(database, user, session_id)
+    behind = await add_question(database, user, session_id)
+    await finish(database, answered)
+    finished = await stop(database, waiting)
+    assert finished is not None
+    assert (finished.next_id, finished.is_behind) == (behind, False)
+    assert not finished.stopped_behind
+    stopped = await find(database, waiting, user)
+    assert finished.generation == stopped
+    assert (stopped.status, stopped.end) == (GenerationStatus.STOPPED, Position(2, 0))
+    assert (stopped.attempt, stopped.text, stopped.answer_id) == (0, "", None)
+    assert stopped.stop_requested
+    assert stopped.ended_at is not None
+    assert await end_of(database, session_id) == Position(2, 0)
+    assert await claim(database, waiting) is None
+    assert await due(database) == [behind]
+    async with database(read_only=True) as work:
+        session = await work.sessions.find(session_id, user)
+    assert session is not None
+    assert (session.message_count, session.unanswered) == (4, 1)
+    again = await claim(database, behind)
+    assert again is not None
+    assert again.fence == 3
+
+
+async def test_the_last_one_that_waits_is_stopped_with_nothing_after_it(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    finished = await stop(database, await add_question(database, user, session_id))
+    assert finished is not None
+    assert (finished.next_id, finished.is_behind) == (None, False)
+    assert finished.generation.end == Position(1, 0)
+
+
+async def test_one_that_is_stopped_in_front_of_the_others_lets_the_first_of_them_go_on(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    """Which waits no longer than it must, although one between was stopped before."""
+    first, second, third = [await add_question(database, user, session_id) for _ in range(3)]
+    stopped = await stop(database, second)
+    assert stopped is not None
+    assert stopped.next_id == first
+    stopped = await stop(database, first)
+    assert stopped is not None
+    assert stopped.next_id == third
+    assert await end_of(database, session_id) == Position(2, 0)
+    assert await since(database, session_id) == [second, first]
+
+
+async def test_one_that_runs_is_only_marked_and_its_worker_is_told_at_the_renewal(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    assert await renew(database, claimed) == [Renewal(claimed.id, False)]
+    assert await stop(database, claimed.id) is None
+    marked = await find(database, claimed.id, user)
+    assert marked == replace(claimed, stop_requested=True)
+    assert await end_of(database, session_id) == ORIGIN
+    assert await renew(database, claimed) == [Renewal(claimed.id, True)]
+    finished = await end(database, claimed, Ending(GenerationStatus.STOPPED, "so far", 3))
+    assert (finished.generation.text, finished.generation.end) == ("so far", Position(1, 3))
+
+
+async def test_one_that_is_to_stop_is_not_claimed_again_when_its_worker_is_gone(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id, OVER)
+    assert await due(database) == [claimed.id]
+    assert await stop(database, claimed.id) is None
+    assert await due(database) == []
+    assert await claim(database, claimed.id) is None
+
+
+async def test_what_is_to_stop_and_has_no_worker_is_lost_and_ends_with_what_was_seen(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    gone = await running(database, user, session_id, OVER)
+    next_id = await add_question(database, user, session_id)
+    other = await add_session(database, user, "other")
+    held = await running(database, user, other)
+    await stop(database, held.id)
+    async with database(read_only=True) as work:
+        assert await work.generations.lost(9) == []
+    await stop(database, gone.id)
+    async with database() as work:
+        (lost,) = await work.generations.lost(9)
+        assert lost == replace(gone, stop_requested=True)
+        assert await work.generations.end_lost(held.id, STOPPED) is None
+        finished = await work.generations.end_lost(gone.id, STOPPED)
+        await work.commit()
+    assert finished is not None
+    assert finished.next_id == next_id
+    ended = await find(database, gone.id, user)
+    assert (ended.status, ended.text, ended.end) == (
+        GenerationStatus.STOPPED,
+        "seen",
+        Position(2, 1),
+    )
+    assert ended.answer_id is not None
+    async with database() as work:
+        assert await work.generations.lost(9) == []
+        assert await work.generations.end_lost(gone.id, STOPPED) is None
+        assert await work.generations.finish(gone.id, gone.fence, completed()) is None
+
+
+async def test_one_that_is_stopped_behind_a_running_one_is_told_after_it(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    waiting, third = [await add_question(database, user, session_id) for _ in range(2)]
+    finished = await stop(database, waiting)
+    assert finished is not None
+    assert (finished.is_behind, finished.next_id) == (True, None)
+    assert not finished.stopped_behind
+    assert (finished.generation.status, finished.generation.end) == (
+        GenerationStatus.STOPPED,
+        Position(2, 0),
+    )
+    assert await end_of(database, session_id) == ORIGIN
+    assert await since(database, session_id) == [claimed.id]
+    assert await renew(database, claimed) == [Renewal(claimed.id, False)]
+    ended = await end(database, claimed, completed("the answer", last_seq=7))
+    assert [each.id for each in ended.stopped_behind] == [waiting]
+    assert (ended.generation.end, ended.next_id, ended.is_behind) == (Position(1, 7), third, False)
+    assert await end_of(database, session_id) == Position(2, 0)
+    assert await since(database, session_id) == [claimed.id, waiting]
+    assert await since(database, session_id, 2) == [waiting]
+
+
+async def test_several_that_are_stopped_behind_a_running_one_are_told_in_the_order_of_their_fences(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    waiting = [await add_question(database, user, session_id) for _ in range(3)]
+    for which in (2, 0, 1):
+        finished = await stop(database, waiting[which])
+        assert finished is not None
+        assert finished.is_behind
+    ended = await end(database, claimed)
+    assert [(each.id, each.fence) for each in ended.stopped_behind] == [
+        (waiting[2], 2),
+        (waiting[0], 3),
+        (waiting[1], 4),
+    ]
+    assert ended.next_id is None
+    assert await end_of(database, session_id) == Position(4, 0)
+
+
+async def test_what_is_stopped_behind_a_running_one_is_told_after_the_one_that_is_lost(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    """Its end has a fence of its own, which is above that of what was stopped before."""
+    gone = await running(database, user, session_id, OVER)
+    waiting = await add_question(database, user, session_id)
+    await stop(database, waiting)
+    await stop(database, gone.id)
+    async with database() as work:
+        finished = await work.generations.end_lost(gone.id, STOPPED)
+        await work.commit()
+    assert finished is not None
+    assert finished.generation.end == Position(3, 1)
+    assert not finished.stopped_behind
+    assert await end_of(database, session_id) == Position(3, 1)
+    assert await since(database, session_id) == [waiting, gone.id]
+
+
+async def test_one_that_is_taken_over_is_shown_after_what_was_stopped_behind_it(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    gone = await running(database, user, session_id, OVER)
+    waiting = await add_question(database, user, session_id)
+    await stop(database, waiting)
+    assert await since(database, session_id) == [gone.id]
+    again = await claim(database, gone.id)
+    assert again is not None
+    assert again.fence == 3
+    assert await since(database, session_id) == [waiting, gone.id]
+    assert await since(database, session_id, None) == [gone.id]
+    ended = await end(database, again)
+    assert ended.generation.end == Position(3, 2)
+    assert not ended.stopped_behind
+    assert await end_of(database, session_id) == Position(3, 2)
+
+
+async def test_what_is_stopped_in_another_session_is_nothing_to_this_one(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    other = await add_session(database, user, "other")
+    for _ in range(2):
+        finished = await stop(database, await add_question(database, user, other))
+        assert finished is not None
+        assert not finished.is_behind
+    assert len(await since(database, other)) == 2
+    assert await step_aside(database, claimed) is None
+    assert not (await end(database, claimed)).stopped_behind
+    assert await end_of(database, other) == Position(2, 0)
+
+
+async def test_a_second_stop_changes_nothing(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    waiting = await add_question(database, user, session_id)
+    await stop(database, waiting)
+    await stop(database, claimed.id)
+    before = [await find(database, each, user) for each in (claimed.id, waiting)]
+    for generation_id in (waiting, claimed.id, GenerationId("unknown")):
+        assert await stop(database, generation_id) is None
+    assert [await find(database, each, user) for each in (claimed.id, waiting)] == before
+    assert (await end(database, claimed)).generation.end == Position(1, 2)
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "stopped"])
+async def test_a_stop_that_comes_too_late_leaves_the_answer_as_it_is(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId, status: str
+) -> None:
+    claimed = await running(database, user, session_id)
+    await end(database, claimed, Ending(GenerationStatus(status), "the answer", 2))
+    before = await find(database, claimed.id, user)
+    assert await stop(database, claimed.id) is None
+    assert await find(database, claimed.id, user) == before
+    assert await end_of(database, session_id) == Position(1, 2)
+
+
+async def test_a_stopped_one_is_not_ended_again(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    waiting = await add_question(database, user, session_id)
+    await stop(database, waiting)
+    stopped = await find(database, waiting, user)
+    async with database() as work:
+        assert await work.generations.finish(waiting, stopped.fence, completed()) is None
+        assert await work.generations.end_lost(waiting, LOST) is None
+        assert await work.generations.step_aside(waiting, stopped.fence) is None
+        assert not await work.generations.release(waiting, stopped.fence)
+        assert await work.generations.renew([(waiting, stopped.fence)], 60) == []
+    assert await find(database, waiting, user) == stopped
+
+
+# Stepping aside
+
+
+async def test_one_that_runs_steps_aside_for_what_was_stopped_behind_it(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    waiting = [await add_question(database, user, session_id) for _ in range(2)]
+    for generation_id in reversed(waiting):
+        await stop(database, generation_id)
+    stepped = await step_aside(database, claimed)
+    assert stepped == (waiting[::-1], replace(claimed, fence=4))
+    assert await find(database, claimed.id, user) == stepped[1]
+    assert await end_of(database, session_id) == Position(3, 0)
+    assert await since(database, session_id) == [*waiting[::-1], claimed.id]
+    assert await since(database, session_id, None) == [claimed.id]
+    async with database(read_only=True) as work:
+        session = await work.sessions.find(session_id, user)
+    assert session is not None
+    assert (session.message_count, session.unanswered) == (3, 1)
+    assert await step_aside(database, stepped[1]) is None
+
+
+async def test_who_has_stepped_aside_holds_its_claim_under_the_new_fence_only(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    await stop(database, await add_question(database, user, session_id))
+    stepped = await step_aside(database, claimed)
+    assert stepped is not None
+    moved = stepped[1]
+    assert (moved.status, moved.attempt, moved.fence) == (GenerationStatus.RUNNING, 1, 3)
+    assert await renew(database, claimed) == []
+    assert await claim(database, claimed.id) is None
+    async with database() as work:
+        assert await work.generations.finish(claimed.id, claimed.fence, completed()) is None
+        assert not await work.generations.release(claimed.id, claimed.fence)
+        assert await work.generations.step_aside(claimed.id, claimed.fence) is None
+    assert await renew(database, moved) == [Renewal(claimed.id, False)]
+    ended = await end(database, moved, completed("the answer", last_seq=4))
+    assert ended.generation.end == Position(3, 4)
+    assert not ended.stopped_behind
+    assert await end_of(database, session_id) == Position(3, 4)
+
+
+async def test_with_nothing_stopped_behind_it_nobody_steps_aside(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    await finish(database, await running(database, user, session_id))
+    claimed = await running(database, user, session_id)
+    await add_question(database, user, session_id)
+    assert await step_aside(database, claimed) is None
+    assert await find(database, claimed.id, user) == claimed
+
+
+async def test_who_lost_its_claim_does_not_step_aside(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    zombie = await running(database, user, session_id, OVER)
+    await stop(database, await add_question(database, user, session_id))
+    again = await claim(database, zombie.id)
+    assert again is not None
+    await stop(database, await add_question(database, user, session_id))
+    assert await step_aside(database, zombie) is None
+    stepped = await step_aside(database, again)
+    assert stepped is not None
+    assert len(stepped[0]) == 1  # the first one was told by the takeover
+
+
+async def test_who_is_to_stop_can_still_step_aside(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await running(database, user, session_id)
+    waiting = await add_question(database, user, session_id)
+    await stop(database, waiting)
+    await stop(database, claimed.id)
+    stepped = await step_aside(database, claimed)
+    assert stepped == ([waiting], replace(claimed, fence=3, stop_requested=True))
+    assert await renew(database, stepped[1]) == [Renewal(claimed.id, True)]
+
+
+# What is not to be seen any more
+
+
+async def test_an_answer_that_was_replaced_is_still_read_with_its_text(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    former = await running(database, user, session_id)
+    await finish(database, former, completed("former"))
+    async with database() as work:
+        question = await work.messages.last_question(session_id)
+        assert question is not None
+        assert await work.messages.withdraw_answers(question, GenerationId("again")) == 1
+        await work.commit()
+    found = await find(database, former.id, user)
+    assert (found.text, found.status) == ("former", GenerationStatus.COMPLETED)
+    assert found.answer_id is not None
+    async with database(read_only=True) as work:
+        (seen,) = await work.generations.since(session_id, 0, 9)
+    assert seen == found
+
+
+async def test_with_its_question_a_generation_is_gone(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    cleared = await running(database, user, session_id)
+    await finish(database, cleared)
+    other = await add_session(database, user, "other")
+    untouched = await running(database, user, other)
+    async with database() as work:
+        await work.messages.clear(session_id)
+        await work.commit()
+    async with database(read_only=True) as work:
+        assert await work.generations.find(cleared.id, user) is None
+    assert await since(database, session_id) == []
+    assert await find(database, untouched.id, user) == untouched
+    later = await running(database, user, session_id)
+    assert later.fence == 2
+    assert await since(database, session_id) == [later.id]
+
+
+async def test_with_its_session_a_generation_is_gone(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    ended = await running(database, user, session_id)
+    await finish(database, ended)
+    claimed = await running(database, user, session_id)
+    waiting = await add_question(database, user, session_id)
+    async with database() as work:
+        assert set(await work.sessions.delete(session_id)) == {claimed.id, waiting}
+        await work.commit()
+    async with database(read_only=True) as work:
+        for generation_id in (ended.id, claimed.id, waiting):
+            assert await work.generations.find(generation_id, user) is None
+    assert await since(database, session_id) == []
+    assert await since(database, session_id, None) == []
+    assert await due(database) == []
+    assert await claim(database, waiting) is None
+    assert await renew(database, claimed) == []
+    async with database() as work:
+        assert await work.generations.stop(waiting) is None
+        assert await work.generations.stop(claimed.id) is None
+        assert await work.generations.finish(claimed.id, claimed.fence, completed()) is None
+        assert await work.generations.step_aside(claimed.id, claimed.fence) is None
+        assert not await work.generations.release(claimed.id, claimed.fence)

@@ -1,12 +1,12 @@
 """What every repository of sessions, messages, users and keys promises."""
 
 from application.ports import OpenUnitOfWork
-from domain.chat_session import ActiveGeneration
-from domain.generation import GenerationStatus
-from domain.identifiers import GenerationId, MessageId, SessionId
-from domain.message import AnswerStatus, Role
+from domain.chat_session import ActiveGeneration, ChatSession
+from domain.generation import Ending, GenerationStatus
+from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.message import AnswerStatus, Message, Role
 from domain.position import ORIGIN, Position
-from domain.repositories import KeptRequest, NewSession, SessionPage
+from domain.repositories import KeptRequest, NewGeneration, NewSession, SessionPage
 from tests.builders import add_question, add_session, add_user, claim, completed, finish
 
 
@@ -148,9 +148,264 @@ async def test_an_idempotency_key_belongs_to_its_user(database: OpenUnitOfWork) 
     ada, bob = await add_user(database, "ada"), await add_user(database, "bob")
     kept = KeptRequest("digest", SessionId("s"), MessageId(1), GenerationId("g"))
     async with database() as work:
-        await work.idempotency_keys.add(ada, "key", kept)
+        assert await work.idempotency_keys.add(ada, "key", kept)
         await work.commit()
     async with database(read_only=True) as work:
         assert await work.idempotency_keys.find(ada, "key") == kept
         assert await work.idempotency_keys.find(ada, "other") is None
         assert await work.idempotency_keys.find(bob, "key") is None
+
+
+# The end of messages and sessions
+
+
+async def answered(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId, text: str = "why?"
+) -> GenerationId:
+    """A question, and its answer `to <question>`."""
+    running = await claim(database, await add_question(database, user, session_id, text))
+    assert running is not None
+    await finish(database, running, completed(f"to {text}"))
+    return running.id
+
+
+async def find(database: OpenUnitOfWork, session_id: SessionId, user: UserId) -> ChatSession:
+    async with database(read_only=True) as work:
+        found = await work.sessions.find(session_id, user)
+    assert found is not None
+    return found
+
+
+async def history(database: OpenUnitOfWork, session_id: SessionId) -> list[Message]:
+    async with database(read_only=True) as work:
+        return list(await work.messages.page(session_id, 99, None, False))
+
+
+async def last_question(database: OpenUnitOfWork, session_id: SessionId) -> Message | None:
+    async with database(read_only=True) as work:
+        return await work.messages.last_question(session_id)
+
+
+async def test_a_message_is_found_by_its_id_until_it_is_cleared(database: OpenUnitOfWork) -> None:
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    await answered(database, user, session_id)
+    question, answer = await history(database, session_id)
+    async with database() as work:
+        assert await work.messages.find(question.id) == question
+        assert await work.messages.find(answer.id) == answer
+        assert await work.messages.find(MessageId(99)) is None
+        await work.messages.clear(session_id)
+        assert await work.messages.find(question.id) is None
+        assert await work.messages.find(answer.id) is None
+
+
+async def test_the_last_question_is_the_newest_of_its_session(database: OpenUnitOfWork) -> None:
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    other = await add_session(database, user, "other")
+    assert await last_question(database, session_id) is None
+    await answered(database, user, session_id, "one?")
+    await answered(database, user, session_id, "two?")
+    await answered(database, user, other, "elsewhere?")
+    last = await last_question(database, session_id)
+    assert last is not None
+    assert (last.content, last.role, last.number) == ("two?", Role.USER, 3)
+    assert last == (await history(database, session_id))[2]
+
+
+async def test_a_withdrawn_answer_leaves_the_conversation_and_its_question_stays(
+    database: OpenUnitOfWork,
+) -> None:
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    other = await add_session(database, user, "other")
+    for text in ("one?", "two?"):
+        await answered(database, user, session_id, text)
+        await answered(database, user, other, text)
+    elsewhere = await history(database, other)
+    question = await last_question(database, session_id)
+    assert question is not None
+    async with database() as work:
+        assert await work.messages.withdraw_answers(question, GenerationId("again")) == 1
+        await work.commit()
+    before = await history(database, session_id)
+    assert [message.content for message in before] == ["one?", "to one?", "two?"]
+    assert before[2].id == question.id
+    assert before[2].generation_id == "again"
+    async with database() as work:
+        recent = await work.messages.recent(session_id, question.number, 9)
+        assert await work.messages.withdraw_answers(before[2], GenerationId("more")) == 0
+    assert [message.content for message in recent] == ["one?", "to one?", "two?"]
+    assert await history(database, other) == elsewhere
+
+
+async def test_a_question_can_be_answered_again_and_again(database: OpenUnitOfWork) -> None:
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    first = await answered(database, user, session_id)
+    for text in ("second", "third"):
+        question = await last_question(database, session_id)
+        assert question is not None
+        async with database() as work:
+            session = await work.sessions.lock(session_id, user)
+            assert session is not None
+            again = GenerationId(f"gen_{text}")
+            answers = await work.messages.withdraw_answers(question, again)
+            await work.generations.add(
+                NewGeneration(
+                    again, session_id, user, question.id, question.number, "scripted", None, None,
+                    None,
+                )
+            )  # fmt: skip
+            await work.sessions.save(session.ask_again(answers))
+            await work.commit()
+        running = await claim(database, again)
+        assert running is not None
+        await finish(database, running, completed(text))
+        messages = await history(database, session_id)
+        assert [message.content for message in messages] == ["why?", text]
+        assert [message.generation_id for message in messages] == [again, again]
+        assert (await find(database, session_id, user)).message_count == 2
+    async with database(read_only=True) as work:
+        former = await work.generations.find(first, user)
+    assert former is not None
+    assert former.text == "to why?"
+
+
+async def test_an_answer_without_text_is_none_to_withdraw(database: OpenUnitOfWork) -> None:
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    running = await claim(database, await add_question(database, user, session_id))
+    assert running is not None
+    await finish(database, running, Ending(GenerationStatus.FAILED, "", 1))
+    question = await last_question(database, session_id)
+    assert question is not None
+    async with database() as work:
+        assert await work.messages.withdraw_answers(question, GenerationId("again")) == 0
+
+
+async def test_a_cleared_session_has_no_messages_and_can_be_asked_again(
+    database: OpenUnitOfWork,
+) -> None:
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    other = await add_session(database, user, "other")
+    for each in (session_id, other):
+        await answered(database, user, each)
+    elsewhere = await history(database, other)
+    async with database() as work:
+        session = await work.sessions.lock(session_id, user)
+        assert session is not None
+        await work.sessions.save(session.clear())
+        await work.messages.clear(session_id)
+        await work.commit()
+    assert await history(database, session_id) == []
+    assert await last_question(database, session_id) is None
+    async with database(read_only=True) as work:
+        assert await work.messages.recent(session_id, 99, 99) == []
+        assert await work.messages.page(session_id, 99, None, True) == []
+    cleared = await find(database, session_id, user)
+    assert (cleared.message_count, cleared.unanswered) == (0, 0)
+    assert cleared.end == Position(1, 2)  # a subscriber of before is not shown old events again
+    assert await history(database, other) == elsewhere
+    await answered(database, user, session_id, "and now?")
+    messages = await history(database, session_id)
+    assert [message.content for message in messages] == ["and now?", "to and now?"]
+    assert (await find(database, session_id, user)).message_count == 2
+
+
+async def test_a_deleted_session_is_nowhere_but_its_id_stays_taken(
+    database: OpenUnitOfWork,
+) -> None:
+    user, bob = await add_user(database), await add_user(database, "bob")
+    session_id = await add_session(database, user)
+    other = await add_session(database, user, "other")
+    for each in (session_id, other):
+        await answered(database, user, each)
+    (question, answer), elsewhere = (
+        await history(database, session_id),
+        await history(database, other),
+    )
+    async with database() as work:
+        assert await work.sessions.lock(session_id, user)
+        assert list(await work.sessions.delete(session_id)) == []
+        await work.commit()
+    async with database() as work:
+        assert await work.sessions.find(session_id, user) is None
+        assert await work.sessions.lock(session_id, user) is None
+        assert [session.id for session in await work.sessions.page(user, 9, None)] == [other]
+        assert await work.sessions.ends([session_id, other]) == {other: Position(1, 2)}
+        assert await work.messages.find(question.id) is None
+        assert await work.messages.find(answer.id) is None
+        assert await work.messages.last_question(session_id) is None
+        for owner in (user, bob):
+            assert not await work.sessions.add(NewSession(session_id, owner))
+    assert await history(database, session_id) == []
+    assert await history(database, other) == elsewhere
+    assert (await find(database, other, user)).message_count == 2
+
+
+async def test_with_a_session_all_stops_that_is_answered_in_it(database: OpenUnitOfWork) -> None:
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    other = await add_session(database, user, "other")
+    await answered(database, user, session_id)
+    running = await claim(database, await add_question(database, user, session_id))
+    waiting = await add_question(database, user, session_id)
+    elsewhere = await claim(database, await add_question(database, user, other))
+    assert running is not None
+    assert elsewhere is not None
+    async with database() as work:
+        assert set(await work.sessions.delete(session_id)) == {running.id, waiting}
+        await work.commit()
+    async with database() as work:
+        held = [(each.id, each.fence) for each in (running, elsewhere)]
+        assert [each.generation_id for each in await work.generations.renew(held, 60)] == [
+            elsewhere.id
+        ]
+        assert await work.generations.finish(running.id, running.fence, completed()) is None
+        assert await work.generations.claim(waiting, 60) is None
+        assert list(await work.generations.due(9, 0)) == []
+        assert list(await work.generations.lost(9)) == []
+
+
+# Default personas
+
+
+async def test_a_default_persona_belongs_to_its_user(database: OpenUnitOfWork) -> None:
+    ada, bob = await add_user(database, "ada"), await add_user(database, "bob")
+    for name in ("teacher", "Ünlü 😀"):
+        async with database() as work:
+            await work.users.choose_default_persona(ada, name)
+            await work.commit()
+        async with database(read_only=True) as work:
+            assert await work.users.default_persona(ada) == name
+            assert await work.users.default_persona(bob) is None
+    assert await add_user(database, "ada") == ada
+
+
+async def test_a_key_is_kept_once(database: OpenUnitOfWork) -> None:
+    """Who comes second is told so, and can look what the first one has kept."""
+    user, other = await add_user(database), await add_user(database, "bob")
+    first, second = (
+        KeptRequest(digest, SessionId("s"), MessageId(1), GenerationId("g"))
+        for digest in ("first", "second")
+    )
+    async with database() as work:
+        assert await work.idempotency_keys.add(user, "key", first)
+    async with database() as work:
+        assert await work.idempotency_keys.find(user, "key") is None  # it was rolled back
+        assert await work.idempotency_keys.add(user, "key", first)
+        await work.commit()
+    for again in (first, second):
+        async with database() as work:
+            assert not await work.idempotency_keys.add(user, "key", again)
+            assert await work.idempotency_keys.find(user, "key") == first
+            assert await work.idempotency_keys.add(user, again.digest, again)
+            assert await work.idempotency_keys.add(other, again.digest, again)
+            await work.commit()  # the transaction goes on even so
+    async with database(read_only=True) as work:
+        assert await work.idempotency_keys.find(user, "key") == first
+        assert await work.idempotency_keys.find(user, "second") == second
+        assert await work.idempotency_keys.find(other, "second") == second

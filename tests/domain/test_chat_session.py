@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from domain.chat_session import MAX_WAITING
+from domain.chat_session import MAX_WAITING, ChatSession, SessionChanges
 from domain.errors import SessionBusy
 from tests.builders import a_session
 
@@ -35,3 +37,58 @@ def test_a_long_title_is_cut() -> None:
     assert title is not None
     assert len(title) <= 60
     assert title.endswith("word…")
+
+
+# What becomes of a conversation
+
+
+def a_conversation() -> ChatSession:
+    """Of two questions with their answers, in a session where everything is chosen."""
+    session = replace(
+        a_session(title="Mine"), model_name="gpt-9", persona="teacher", system_prompt="Be brief."
+    )
+    return replace(session, message_count=4, last_number=4)
+
+
+def test_a_question_that_is_asked_again_waits_without_the_answers_it_had() -> None:
+    for answers, left in ((1, 3), (0, 4)):
+        again = a_conversation().ask_again(answers)
+        assert (again.message_count, again.unanswered) == (left, 1)
+        assert again.last_number == 4
+
+
+def test_a_cleared_session_keeps_its_choices_and_gives_no_number_twice() -> None:
+    assert a_conversation().clear() == replace(a_conversation(), message_count=0)
+    assert a_conversation().clear().ask("again")[1] == 5
+
+
+@pytest.mark.parametrize("waiting", [1, 2])
+def test_while_anything_is_being_answered_nothing_is_asked_again_nor_cleared(waiting: int) -> None:
+    busy = replace(a_conversation(), unanswered=waiting)
+    with pytest.raises(SessionBusy):
+        busy.ask_again(1)
+    with pytest.raises(SessionBusy):
+        busy.clear()
+    with pytest.raises(SessionBusy):
+        busy.change(SessionChanges(system_prompt="Be long."))
+
+
+@pytest.mark.parametrize("name", ["title", "model_name", "persona"])
+@pytest.mark.parametrize("value", ["other", None])
+def test_what_is_changed_changes_alone_and_also_while_an_answer_is_written(
+    name: str, value: str | None
+) -> None:
+    busy = replace(a_conversation(), unanswered=1)
+    changed = busy.change(SessionChanges(**{name: value}))
+    assert getattr(changed, name) == value
+    assert replace(changed, **{name: getattr(busy, name)}) == busy
+
+
+@pytest.mark.parametrize("value", ["Be long.", "Be brief.", None])
+def test_a_system_prompt_begins_the_conversation_anew(value: str | None) -> None:
+    anew = a_conversation().change(SessionChanges(system_prompt=value))
+    assert anew == replace(a_conversation(), system_prompt=value, message_count=0)
+
+
+def test_nothing_to_change_changes_nothing() -> None:
+    assert a_conversation().change(SessionChanges()) == a_conversation()

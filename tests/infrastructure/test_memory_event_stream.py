@@ -78,6 +78,18 @@ async def test_nothing_is_left_of_a_session_that_nobody_follows_any_more() -> No
     stream.close()
 
 
+async def test_nothing_is_left_of_a_removed_session() -> None:
+    stream = MemoryEventStream()
+    write(stream, 1, ended=False)
+    await stream.remove(SESSION)
+    assert stream._logs == {}
+    async with stream.subscribe(SESSION):
+        write(stream, 2, ended=False)
+        await stream.remove(SESSION)
+    assert stream._logs == {}
+    stream.close()
+
+
 async def test_if_too_much_is_held_the_answers_that_ended_first_are_forgotten() -> None:
     clock = Clock()
     stream = MemoryEventStream(clock, most_entries=40)

@@ -219,9 +219,11 @@ async def event_source(
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
     stalls_after: int | None = None,
+    body: Json | None = None,
 ) -> AsyncIterator[EventSource]:
     connection = Connection(fails_once_left=False, stalls_after=stalls_after)
-    connection.tell({"type": "http.request", "body": b"", "more_body": False})
+    said = b"" if body is None else json.dumps(body).encode()
+    connection.tell({"type": "http.request", "body": said, "more_body": False})
     connection.call(app, http_scope(path, query, headers, method))
     try:
         start = await connection.told()

@@ -1,5 +1,6 @@
 """The real web application over plain memory, as the composition root wires it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
-from application.ports import EventWriter, Finish, Piece, Subscription, TextPiece
+from application.ports import EventWriter, Finish, Piece, Request, Subscription, TextPiece
 from application.renew_claims import RenewClaims
 from application.submit_message import Submission, SubmitMessage
 from domain.access import Caller
@@ -52,6 +53,20 @@ class CountedStream(MemoryEventStream):
                 self.subscribed -= 1
 
 
+@dataclass
+class HeardQueue(FakeQueue):
+    """Lets a test wait for what is put into it."""
+
+    _put: "asyncio.Queue[GenerationId]" = field(default_factory=asyncio.Queue)
+
+    async def put(self, request: Request) -> None:
+        await super().put(request)
+        self._put.put_nowait(request.generation_id)
+
+    async def heard(self) -> GenerationId:
+        return await asyncio.wait_for(self._put.get(), 10)
+
+
 async def hello(_: Prompt) -> AsyncGenerator[Piece, None]:
     yield TextPiece("Hello")
     yield TextPiece(" there")
@@ -70,7 +85,7 @@ class Running:
 class Doors:
     database: FakeDatabase = field(default_factory=FakeDatabase)
     stream: CountedStream = field(default_factory=CountedStream)
-    queue: FakeQueue = field(default_factory=FakeQueue)
+    queue: HeardQueue = field(default_factory=HeardQueue)
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
     personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
     happened: list[DomainEvent] = field(default_factory=list)
