@@ -146,7 +146,7 @@ def _submission(request: Request, body: SendBody) -> Submission:
         body.message,
         body.model_name,
         body.persona,
-        tuple(body.file_ids),
+        tuple(body.file_ids or ()),
         parse_key(request.headers.get("idempotency-key")),
         request_id_of(request.scope),
     )

@@ -118,7 +118,7 @@ class SendBody(Body):
     message: str
     model_name: ModelName | None = None
     persona: Name | None = None
-    file_ids: Annotated[list[int], Field(max_length=20)] = []
+    file_ids: Annotated[list[int], Field(max_length=20)] | None = None
 
 
 class SendAnywhereBody(SendBody):

@@ -79,7 +79,7 @@ async def test_an_answer_comes_back_whole(doors: Doors, http: httpx.AsyncClient)
 async def test_a_message_goes_where_it_is_sent_and_as_it_is_wished(
     doors: Doors, http: httpx.AsyncClient, session: SessionId
 ) -> None:
-    asked = ask(http, session_id=session, model_name="other", persona="teacher", file_ids=[])
+    asked = ask(http, session_id=session, model_name="other", persona="teacher", file_ids=None)
     generation_id = await doors.queue.heard()
     generation = doors.database.state.rows[generation_id].generation
     assert generation.session_id == session
