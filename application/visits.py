@@ -1,7 +1,6 @@
 """Who is here for longer than one request, and whether they still may be."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,24 +17,33 @@ class Visits:
     """The open streams and sockets of this process, by who asked for them, and how each is told
     to leave."""
 
-    by_caller: dict[Caller, dict[object, Leave]] = field(default_factory=dict)
+    by_caller: "dict[Caller, set[Visit]]" = field(default_factory=dict)
 
-    @contextmanager
-    def including(self, caller: Caller, leave: Leave) -> Iterator[None]:
+    def including(self, caller: Caller, leave: Leave) -> "Visit":
         """`leave` is called if the caller may not stay; it must not wait."""
-        visit = object()
-        visits = self.by_caller.setdefault(caller, {})
-        visits[visit] = leave
-        try:
-            yield
-        finally:
-            del visits[visit]
-            if not visits:
-                del self.by_caller[caller]
+        return Visit(self, caller, leave)
 
     def end(self, caller: Caller) -> None:
-        for leave in list(self.by_caller.get(caller, {}).values()):
-            leave()
+        for visit in list(self.by_caller.get(caller, ())):
+            visit.leave()
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """Lasts as long as its block: an object, for a generator would cost each idle socket more."""
+
+    visits: Visits
+    caller: Caller
+    leave: Leave
+
+    def __enter__(self) -> None:
+        self.visits.by_caller.setdefault(self.caller, set()).add(self)
+
+    def __exit__(self, *_: object) -> None:
+        visits = self.visits.by_caller[self.caller]
+        visits.remove(self)
+        if not visits:
+            del self.visits.by_caller[self.caller]
 
 
 @dataclass(frozen=True, slots=True)
