@@ -83,14 +83,19 @@ def catch_up(
             shown += _running(generation, own)
         else:
             shown += _whole(generation, generation.end, recovered=True)
-    # The others are later ones; or, if nothing after the cursor is missing, events of a running one
-    # between the ends of those that were stopped behind it.
+    # The others are later ones; or, if nothing after the cursor is missing, what one that goes on
+    # has said between the ends of those that were stopped behind it. What has ended and is not
+    # known any more was cleared.
     whole = cursor is not None and bool(held) and held[0].position <= cursor
+    ended = {entry.event.generation_id for entry in held if isinstance(entry.event, Terminal)}
     shown += [
         entry
         for entry in held
         if entry.event.generation_id not in known
-        and (entry.position.fence > newest or (whole and entry.position > after))
+        and (
+            entry.position.fence > newest
+            or (whole and entry.position > after and entry.event.generation_id not in ended)
+        )
     ]
     # One that stepped aside for another's end has events on both sides of it.
     return sorted(shown, key=_position)

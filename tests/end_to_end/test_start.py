@@ -294,9 +294,9 @@ def test_settings_do_not_show_their_keys() -> None:
     given = Settings(encryption_keys=SecretStr(ENCRYPTION_KEY), secret_key=SecretStr(SECRET_KEY))
     assert ENCRYPTION_KEY not in repr(given)
     assert SECRET_KEY not in repr(given)
-    settings = Settings(database_url=SecretStr("postgres://ada:secret@localhost/chat"))
+    settings = Settings(database_url=SecretStr("postgres://ada:lovelace@localhost/chat"))
     assert settings.postgres_url is not None
-    assert "secret" not in repr(settings) + repr(settings.postgres_url)
+    assert "lovelace" not in repr(settings) + repr(settings.postgres_url)
 
 
 @pytest.mark.parametrize(

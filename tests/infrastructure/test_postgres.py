@@ -601,8 +601,9 @@ async def test_the_cost_of_a_message_does_not_grow_with_the_history_of_its_sessi
         plans = await connection.run_sync(explain)
     walks = [plan for plan in plans if "Seq Scan" in plan]
     assert not walks, "\n\n".join(walks)
-    # Neither are those looked through that ended long ago.
-    small = ("_active", "uq_generations_running")
+    # Neither are those looked through that ended long ago: it is one by its key, or some of the few
+    # that are active.
+    small = ("_active", "uq_generations_running", "using pk_generations")
     active = [plan for plan in plans if "status IN" in plan]
     past = [plan for plan in active if not any(index in plan for index in small)]
     assert not past, "\n\n".join(past)
