@@ -157,7 +157,8 @@ class NewQuestion:
 class Messages(Protocol):
     async def add_question(self, new: NewQuestion) -> MessageId: ...
 
-    async def find(self, message_id: MessageId) -> Message | None: ...
+    async def find(self, message_id: MessageId) -> Message | None:
+        """Also an answer that was withdrawn, as long as its question is there."""
 
     async def last_question(self, session_id: SessionId) -> Message | None: ...
 

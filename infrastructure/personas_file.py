@@ -9,6 +9,7 @@ from typing import Final
 import yaml
 
 from domain.errors import PersonaNotFound
+from domain.message import storable
 from domain.persona import Persona
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,10 @@ def _persona(path: Path, number: int, item: object) -> Persona:
                 raise BadPersonasFile(
                     f"{path}: the name of entry {number} is longer than "
                     f"{MAX_NAME_CHARACTERS} characters"
+                )
+            if not name.strip().isprintable() or storable(content) != content:
+                raise BadPersonasFile(
+                    f"{path}: entry {number} has characters that can't be shown or stored"
                 )
             return Persona(name.strip(), content.strip())
     raise BadPersonasFile(f"{path}: entry {number} must have a name and a content, both text")

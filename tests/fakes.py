@@ -445,7 +445,11 @@ class FakeMessages:
     async def find(self, message_id: MessageId) -> Message | None:
         found = (message for message in self.state.messages if message.id == message_id)
         message = next(found, None)
-        return None if message_id in self.state.withdrawn else message
+        if message is None or message_id not in self.state.withdrawn:
+            return message
+        row = self.state.rows.get(message.generation_id) if message.generation_id else None
+        gone = row is None or row.generation.message_id in self.state.withdrawn
+        return None if gone else message
 
     async def last_question(self, session_id: SessionId) -> Message | None:
         questions = [m for m in self._of(session_id) if m.role is Role.USER]

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
 
 from domain.identifiers import GenerationId, MessageId, SessionId
 from domain.message import AnswerStatus, Message, Role, Usage
@@ -9,6 +9,7 @@ from domain.repositories import NewQuestion
 from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.tables import chat_messages as messages
+from infrastructure.sql.tables import generations
 
 _ADD = insert(messages).values(created_at=now_ms()).returning(messages.c.id)
 
@@ -16,8 +17,14 @@ _number = messages.c.number
 _of_session = select(messages).where(
     messages.c.session_id == bindparam("session"), messages.c.deleted_at.is_(None)
 )
+_questions = messages.alias("questions")
+_question_is_there = exists().where(
+    generations.c.id == messages.c.generation_id,
+    _questions.c.id == generations.c.message_id,
+    _questions.c.deleted_at.is_(None),
+)
 _FIND = select(messages).where(
-    messages.c.id == bindparam("message"), messages.c.deleted_at.is_(None)
+    messages.c.id == bindparam("message"), messages.c.deleted_at.is_(None) | _question_is_there
 )
 _LAST_QUESTION = (
     _of_session.where(messages.c.role == Role.USER.value).order_by(_number.desc()).limit(1)

@@ -200,6 +200,24 @@ async def test_a_message_is_found_by_its_id_until_it_is_cleared(database: OpenUn
         assert await work.messages.find(answer.id) is None
 
 
+async def test_an_answer_that_another_has_replaced_is_found_until_its_question_is_cleared(
+    database: OpenUnitOfWork,
+) -> None:
+    """Who sends again under the key of then is to get the same answer."""
+    user = await add_user(database)
+    session_id = await add_session(database, user)
+    await answered(database, user, session_id)
+    question, answer = await history(database, session_id)
+    async with database() as work:
+        await work.messages.withdraw_answers(question, GenerationId("gen_again"))
+        await work.commit()
+    assert len(await history(database, session_id)) == 1
+    async with database() as work:
+        assert await work.messages.find(answer.id) == answer
+        await work.messages.clear(session_id)
+        assert await work.messages.find(answer.id) is None
+
+
 async def test_the_last_question_is_the_newest_of_its_session(database: OpenUnitOfWork) -> None:
     user = await add_user(database)
     session_id = await add_session(database, user)

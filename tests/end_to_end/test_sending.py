@@ -172,6 +172,15 @@ async def test_a_conversation_is_told_regenerated_begun_anew_and_cleared(
             said: str = reply.json()["message"]["content"]
             return said
 
+        body = {"message": "Once", "session_id": "s"}
+        headers = {"Idempotency-Key": "once"}
+        once = await http.post("/api/chat/message", json=body, headers=headers)
+        again = await http.post("/api/chat/sessions/s/regenerate")
+        await ended(server, again.json()["generation_id"])
+        repeat = await http.post("/api/chat/message", json=body, headers=headers)
+        assert repeat.json() == once.json()  # also when another answer has taken its place
+        await http.delete("/api/chat/sessions/s/messages")
+
         first = await ask("My name is Ada.")
         assert first == "system: Be brief. | user: My name is Ada."
         second = await ask("Who am I?")

@@ -222,6 +222,27 @@ async def test_a_file_that_comes_later_is_read(
     assert lines(caplog)[-1] == ("INFO", f"{later} was read again: no personas")
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '- {name: "\\ud800", content: A}',
+        '- {name: "a\\0b", content: A}',
+        '- {name: "a\\u202eb", content: A}',
+        '- {name: "two\\nlines", content: A}',
+        '- {name: cat, content: "\\ud801 x"}',
+        '- {name: cat, content: "a\\0b"}',
+    ],
+)
+async def test_a_persona_that_could_not_be_told_to_anybody_is_refused(
+    file: Editor, personas: FilePersonas, entry: str
+) -> None:
+    file.write(entry + "\n")
+    await personas.refresh()
+    assert personas.names == ["cat", "dog"]
+    with pytest.raises(BadPersonasFile, match="entry 1"):
+        await asyncio.to_thread(FilePersonas, file.path)
+
+
 def test_a_name_may_be_as_long_as_the_wire_takes_it(file: Editor) -> None:
     name = "é" * MAX_NAME_CHARACTERS
     file.write(f"- {{name: ' {name} ', content: ' Hi. '}}")
