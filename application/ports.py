@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from application.events import Entry, StreamEvent
+from application.events import Entry, Snapshot, StreamEvent
 from domain.access import Caller, Refresh
 from domain.api_config import ApiConfig
 from domain.events import DomainEvent
@@ -75,6 +75,10 @@ class RequestQueue(Protocol):
     """Hands each request to one worker, oldest first. A hint: the database holds what must be
     answered, so a request may be lost with a process, or seen twice."""
 
+    @property
+    def away(self) -> bool:
+        """It hands out nothing at present: look into the database instead."""
+
     async def put(self, request: Request) -> None:
         """Returns once a worker can take it. Raises QueueUnavailable: it is late then, not lost."""
 
@@ -136,8 +140,19 @@ class EventWriter(Protocol):
         """Of the last event that has a place, whether it could be stored or not; seq -1 before
         the first."""
 
+    @property
+    def broken(self) -> bool:
+        """Something that was written is not stored and will not be: the stream is away, or has
+        lost what it held, or a higher fence rules. From then on nothing is stored until `restart`
+        or `rise`; events go on to take their places."""
+
     def write(self, event: StreamEvent) -> None:
         """Never waits. Pieces of text that come faster than they are shown are joined."""
+
+    def restart(self, snapshot: Snapshot) -> Position:
+        """Go on after it broke, from all that there is so far, and return this snapshot's place.
+        Only who has just proved that the claim holds may do this. Never waits; it may break again
+        at once."""
 
     def rise(self, fence: int) -> None:
         """Go on under a higher fence, from its seq 0. What is not stored yet is dropped: a snapshot
@@ -154,6 +169,10 @@ class EventStream(Protocol):
     It holds the running answer and the one before it, for a while. The writer with the highest
     fence rules: what an older one writes is not stored.
     """
+
+    @property
+    def away(self) -> bool:
+        """What other processes write does not come at present: look into the database instead."""
 
     def writer(self, session_id: SessionId, fence: int) -> EventWriter: ...
 

@@ -809,6 +809,7 @@ class FakeQueue:
 
     requests: list[Request] = field(default_factory=list)
     full: bool = False
+    away: bool = False
 
     async def put(self, request: Request) -> None:
         if self.full:

@@ -200,10 +200,10 @@ class Redis:
 
     def start(self) -> None:
         """Returns once it takes connections."""
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         kept = ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else []
         self.process = subprocess.Popen(
-            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-            + ["--dir", str(self.folder), "--daemonize", "no", *kept, *self.options],
+            [self.program, *where, "--save", "", *kept, *self.options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
 
-from application.events import Chunk, Entry, Reasoning, StreamEvent
+from application.events import Chunk, Entry, Reasoning, Snapshot, StreamEvent
 from application.ports import Subscription
 from domain.identifiers import SessionId
 from domain.position import Position
@@ -34,6 +34,10 @@ class MemoryEventStream:
         self._dirty: Final[set[_Writer]] = set()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def away(self) -> bool:
+        return False
 
     def writer(self, session_id: SessionId, fence: int) -> "_Writer":
         return _Writer(self, session_id, fence)
@@ -189,7 +193,19 @@ class _Writer:
         else:
             self._stream.flush_soon(self)
 
+    @property
+    def broken(self) -> bool:
+        return self._fenced
+
+    def restart(self, snapshot: Snapshot) -> Position:
+        self._pending.clear()
+        self._length = 0
+        self._fenced = False
+        self._store((snapshot,))
+        return self.top
+
     def rise(self, fence: int) -> None:
+        self._fenced = False
         self._pending.clear()
         self._length = 0
         self.top = Position(fence, -1)
@@ -206,9 +222,8 @@ class _Writer:
             self._quiet_until = monotonic() + JOIN_SECONDS
 
     def _store(self, events: Sequence[StreamEvent]) -> None:
-        if self._fenced:
-            return
         fence, seq = self.top
         entries = [Entry(Position(fence, seq + n), event) for n, event in enumerate(events, 1)]
         self.top = entries[-1].position
-        self._fenced = not self._stream.append(self._session_id, entries)
+        if not self._fenced:
+            self._fenced = not self._stream.append(self._session_id, entries)

@@ -11,6 +11,10 @@ class MemoryRequestQueue:
     def __init__(self, capacity: int = 10_000) -> None:
         self._requests: Final[asyncio.Queue[Request]] = asyncio.Queue(capacity)
 
+    @property
+    def away(self) -> bool:
+        return False
+
     async def put(self, request: Request) -> None:
         try:
             self._requests.put_nowait(request)
