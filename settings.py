@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from domain.base_url import clean_base_url
 
@@ -128,10 +128,12 @@ def read_settings(**overrides: object) -> Settings:
         if SECRETS_FOLDER.is_dir():
             given["_secrets_dir"] = SECRETS_FOLDER
         settings = Settings(**given)
-    except OSError as error:
-        raise BadSettings(f"{error.filename} can't be read: {error.strerror}") from None
-    except UnicodeError as error:
-        raise BadSettings(f".env or a file in {SECRETS_FOLDER} is no text: {error}") from None
+    except (OSError, UnicodeError) as error:
+        raise BadSettings(f".env can't be read: {error}") from None
+    except SettingsError as error:
+        cause = error.__cause__
+        why = cause.strerror if isinstance(cause, OSError) else "it is no text"
+        raise BadSettings(f"a file in {SECRETS_FOLDER} can't be read: {why}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadSettings(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None

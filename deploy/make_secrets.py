@@ -3,12 +3,9 @@
 A folder a reader, each a volume that is shown to nobody else. What is there stays as it is, but for
 the URLs, which only say again what the passwords are."""
 
-import sys
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from infrastructure.key_file import make_key_file, read_secret_file
 
