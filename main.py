@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import uvloop
 
+from application.ports import OpenUnitOfWork
 from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
@@ -281,7 +282,7 @@ async def run_worker(settings: Settings) -> None:
         settings = settings.model_copy(update={"auth_mode": AuthMode.REQUIRED})
     async with open_ports(settings, embedded=False) as ports:
         worker = worker_of(settings, ports)
-        async with beating(ports, settings.heartbeat_file):
+        async with beating(ports.open_unit_of_work, settings.heartbeat_file):
             with obeying_signals(stop.set, worker.hurry):
                 worker.start()
                 log.info("the worker takes requests")
@@ -291,13 +292,13 @@ async def run_worker(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def beating(ports: Ports, file: Path | None) -> AsyncIterator[None]:
+async def beating(open_unit_of_work: OpenUnitOfWork, file: Path | None) -> AsyncIterator[None]:
     """A worker has no door to ask at whether it is well. So it touches this file for as long as its
     loop turns and the database answers. Raises NotReady."""
 
     async def beat() -> None:
         assert file is not None
-        async with ports.open_unit_of_work(read_only=True) as work:
+        async with open_unit_of_work(read_only=True) as work:
             await work.sessions.ends(())
         await asyncio.to_thread(file.touch)
 

@@ -19,7 +19,7 @@ def make_secrets(secrets: Path) -> None:
     password = password_in(postgres / "password")
     write(app / "database_url", f"postgresql://llm_chat:{quoted(password)}@postgres/llm_chat")
     password = password_in(redis / "password")
-    # write(app / "redis_url", f"redis://:{quoted(password)}@redis:6379/0")
+    write(app / "redis_url", f"redis://:{quoted(password)}@redis:6379/0")
     # Not on its command line, which all users of the host can see.
     write(redis / "redis.conf", f'requirepass "{password}"')
     # Their readers run as users whose numbers only their images know; nobody else sees the folders.
