@@ -193,6 +193,7 @@ class Redis:
     options: tuple[str, ...] = ()
     durable: bool = False
     process: "subprocess.Popen[str] | None" = None
+    listening: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -215,16 +216,20 @@ class Redis:
             if "Ready to accept connections" in line:
                 break
         else:
-            self.process.wait()
+            self.kill()
             raise AssertionError("Redis does not start:\n" + "".join(said))
         # Nobody needs what it says later, but it must be taken.
-        threading.Thread(target=deque, args=(self.process.stdout, 0), daemon=True).start()
+        self.listening = threading.Thread(target=deque, args=(self.process.stdout, 0))
+        self.listening.start()
 
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            if self.listening is not None:
+                self.listening.join()
             assert self.process.stdout is not None
+            self.process.stdout.close()
             self.process = None
 
     def pause(self) -> None:

@@ -1,3 +1,4 @@
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import dialects
 from infrastructure.models.simulated import SimulatedLongModel, SimulatedModel
+from infrastructure.redis.keys import Keys
+from infrastructure.redis.link import open_redis
 from infrastructure.sql.migrate import migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
@@ -52,12 +55,15 @@ def queue(request: pytest.FixtureRequest) -> RequestQueue:
     return MemoryRequestQueue(capacity=3)
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "redis"])
 async def stream(request: pytest.FixtureRequest) -> AsyncIterator[EventStream]:
-    assert request.param == "memory"
-    made = MemoryEventStream()
-    yield made
-    made.close()
+    if request.param == "memory":
+        made = MemoryEventStream()
+        yield made
+        made.close()
+        return
+    async with open_redis(request.getfixturevalue("redis_url"), some_keys()) as link:
+        yield link.stream
 
 
 @pytest.fixture(params=["fake", "argon2"])
@@ -70,10 +76,17 @@ def passwords(request: pytest.FixtureRequest) -> Iterator[PasswordHasher]:
     made.close()
 
 
-@pytest.fixture(params=["memory"])
-def wake_ups(request: pytest.FixtureRequest) -> WakeUps:
-    assert request.param == "memory"
-    return MemoryWakeUps()
+@pytest.fixture(params=["memory", "redis"])
+async def wake_ups(request: pytest.FixtureRequest) -> AsyncIterator[WakeUps]:
+    if request.param == "memory":
+        yield MemoryWakeUps()
+        return
+    async with open_redis(request.getfixturevalue("redis_url"), some_keys()) as link:
+        yield link.wake_ups
+
+
+def some_keys() -> Keys:
+    return Keys(f"test-{secrets.token_hex(4)}")
 
 
 TALK_ON = "Talk on!"
