@@ -8,6 +8,7 @@ from typing import Final
 from infrastructure.redis.client import Client, open_client
 from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
+from infrastructure.redis.request_queue import RedisRequestQueue
 from infrastructure.redis.subscriber import Subscriber
 from infrastructure.redis.wake_ups import RedisWakeUps
 
@@ -22,6 +23,7 @@ _START_SECONDS: Final = 1.0
 class RedisLink:
     client: Client
     subscriber: Subscriber
+    queue: RedisRequestQueue
     stream: RedisEventStream
     wake_ups: RedisWakeUps
 
@@ -30,6 +32,8 @@ class RedisLink:
 async def open_redis(url: str, keys: Keys) -> AsyncIterator[RedisLink]:
     """Also while Redis is out: what depends on it says then that it is away."""
     async with AsyncExitStack() as closing:
+        queue = RedisRequestQueue(url, prefix=keys.prefix)
+        closing.push_async_callback(queue.close)
         client = open_client(url, timeout=COMMAND_SECONDS)
         closing.push_async_callback(client.aclose)
         subscriber = Subscriber(client)
@@ -38,4 +42,5 @@ async def open_redis(url: str, keys: Keys) -> AsyncIterator[RedisLink]:
         closing.push_async_callback(stream.close)
         stream.start()
         await subscriber.start(_START_SECONDS)
-        yield RedisLink(client, subscriber, stream, RedisWakeUps(client, subscriber, keys))
+        wake_ups = RedisWakeUps(client, subscriber, keys)
+        yield RedisLink(client, subscriber, queue, stream, wake_ups)
