@@ -31,8 +31,7 @@ class RedisWakeUps:
 
     async def woken(self) -> AsyncGenerator[SessionId, None]:
         woken: asyncio.Queue[SessionId] = asyncio.Queue(_MOST_KEPT)
-        if not self._workers:
-            await self._subscriber.listen(self._channel, self._hear)
+        await self._subscriber.listen(self._channel, self._hear)
         self._workers.add(woken)
         try:
             while True:

@@ -52,7 +52,7 @@ async def reading(server: servers.Redis) -> AsyncIterator[RedisLink]:
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # noqa: ASYNC110 - a process is told nothing of it
 
 
 async def read(subscription: Subscription, after: Position, last: Position) -> list[Entry]:
@@ -89,7 +89,6 @@ async def test_what_redis_forgot_is_written_again_as_a_snapshot(
         await writing.client.execute_command("FLUSHALL")
         writer.write(chunk("b"))
         await writer.flush()
-        assert writer.broken
         place = writer.restart(snapshot("ab"))
         writer.write(chunk("c"))
         last = await writer.flush()
@@ -110,9 +109,7 @@ async def test_the_next_answer_begins_without_a_gap_after_the_stream_expired(
             writer.write(event)
         end = await writer.flush()
         await read(early, ORIGIN, end)
-        await writing.client.execute_command(
-            "DEL", KEYS.events(SESSION), KEYS.marks(SESSION)
-        )
+        await writing.client.execute_command("DEL", KEYS.events(SESSION), KEYS.marks(SESSION))
         async with reading.stream.subscribe(SESSION) as late:
             writer = writing.stream.writer(SESSION, 2)
             writer.write(START)
@@ -211,7 +208,9 @@ async def test_a_server_that_is_started_again_is_found(
         await writer.flush()
         with pytest.raises(PositionLost) as lost:
             await asyncio.wait_for(waiting, PATIENCE)
-        assert [e.event for e in await read(subscription, lost.value.floor, place)] == [snapshot("a")]
+        assert [e.event for e in await read(subscription, lost.value.floor, place)] == [
+            snapshot("a")
+        ]
 
 
 async def test_what_is_published_while_a_process_is_cut_off_is_read_later(
@@ -251,10 +250,10 @@ async def test_a_session_that_is_removed_while_redis_is_away_is_removed_later(
         await link.stream.remove(SESSION)
         server.go_on()
         await until(lambda: not link.stream.away)
+        await until(lambda: not writing.stream.away)
         async with asyncio.timeout(PATIENCE):
-            while await writing.stream.held(SESSION):
-                await asyncio.sleep(0.01)
-    assert await _ttl(writing, KEYS.events(SESSION)) == -2
+            while await _ttl(writing, KEYS.events(SESSION)) != -2:
+                pass
 
 
 async def test_a_slow_reader_reads_from_redis(
