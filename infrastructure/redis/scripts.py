@@ -71,7 +71,9 @@ for i = 2, #ARGV, 4 do
     if begins and whose ~= generation then
       generation, before, begin = whose, begin, id
     end
-    if kind == 'o' and before and before ~= '' then redis.call('XTRIM', KEYS[1], 'MINID', before) end
+    if kind == 'o' and (before or '') ~= '' then
+      redis.call('XTRIM', KEYS[1], 'MINID', before)
+    end
     if #said == 0 then said[1] = previous end
     said[#said + 1] = id .. ' ' .. event
     fence, seq, marks[1], marks[2] = f, s, ARGV[i], ARGV[i + 1]

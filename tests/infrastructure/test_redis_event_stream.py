@@ -51,8 +51,8 @@ async def reading(server: servers.Redis) -> AsyncIterator[RedisLink]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - a process is told nothing of it
+        while not condition():  # noqa: ASYNC110 - nobody is told of it
+            await asyncio.sleep(0.01)
 
 
 async def read(subscription: Subscription, after: Position, last: Position) -> list[Entry]:
