@@ -38,7 +38,7 @@ class HealthRoutes:
             if self.draining:
                 raise Restarting
             async with self.open_unit_of_work(read_only=True) as work:
-                await work.sessions.ends(())
+                await work.sessions.reached(())
         except ChatError as error:
             return problem_reply(problem_of(error, "/readyz", request_id_of(request.scope)))
         return json_reply({"status": "ready", "database": "ok", "queue": "ok"})
