@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from application.catch_up import seen_text
+from application.catch_up import seen_text, with_progress
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.ports import EventStream, OpenUnitOfWork
@@ -39,7 +39,8 @@ class SweepGenerations:
 
     async def _end(self, generation: Generation) -> None:
         """One that can't be ended must not keep the sweep from all the others."""
-        seen = seen_text(generation, await self.stream.held(generation.session_id))
+        held = await self.stream.held(generation.session_id)
+        seen = seen_text(generation, with_progress(held, [generation]))
         try:
             await self.end.as_lost(generation, _ending(generation, seen.text if seen else ""))
         except Exception:
