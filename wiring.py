@@ -115,7 +115,7 @@ def build_worker(
         queue,
         ports.wake_ups,
         ClaimGeneration(database, choose_model, ports.personas, window, lease_seconds, announce),
-        AnswerMessage(database, stream, claims, end),
+        AnswerMessage(database, stream, claims, end, queue),
         RenewClaims(database, claims, lease_seconds),
         SweepGenerations(database, stream, end, claims, sweep_seconds),
         claims,
