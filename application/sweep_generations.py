@@ -27,11 +27,13 @@ class SweepGenerations:
     claims: Claims
     waiting_seconds: float
 
-    async def __call__(self, free_slots: int) -> Sequence[GenerationId]:
-        """Ends what is lost for good, and returns at most `free_slots` that may be claimed."""
+    async def __call__(self, free_slots: int, *, hinted: bool = True) -> Sequence[GenerationId]:
+        """Ends what is lost for good, and returns at most `free_slots` that may be claimed. If
+        workers are hinted at what waits, that is left to the hint for `waiting_seconds`."""
+        waiting_seconds = self.waiting_seconds if hinted else 0.0
         async with self.open_unit_of_work(read_only=True) as work:
             lost = await work.generations.lost(_LOST_AT_ONCE)
-            due = await work.generations.due(free_slots, self.waiting_seconds)
+            due = await work.generations.due(free_slots, waiting_seconds)
         for generation in lost:
             if generation.id not in self.claims.held:
                 await self._end(generation)
