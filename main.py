@@ -327,7 +327,7 @@ async def beating(open_unit_of_work: OpenUnitOfWork, file: Path | None) -> Async
     async def beat() -> None:
         assert file is not None
         async with open_unit_of_work(read_only=True) as work:
-            await work.sessions.ends(())
+            await work.sessions.reached(())
         await asyncio.to_thread(file.touch)
 
     if file is None:

@@ -30,7 +30,7 @@ class Database:
             raise DatabaseUnavailable("It is away.")
         yield self
 
-    async def ends(self, _: Sequence[Any]) -> None:
+    async def reached(self, _: Sequence[Any]) -> None:
         pass
 
     async def times(self, number: int) -> None:
