@@ -42,7 +42,7 @@ class Database:
 async def test_it_beats_while_the_database_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "BEAT_SECONDS", 0)
+    monkeypatch.setattr(main, "BEAT_SECONDS", 0.001)
     database, file = Database(), tmp_path / "heartbeat"
     async with main.beating(cast(OpenUnitOfWork, database), file):
         assert file.exists()
