@@ -52,7 +52,8 @@ def open_client(url: str, *, timeout: float, block: float = 0.0) -> Client:
 
     A command gets its turn, its connection and its answer within `timeout` seconds each, or fails
     with one of FAILURES. Those that block on the server may do so for `block` seconds more. None
-    is repeated: whoever wrote knows whether it may be written twice. Answers are bytes.
+    is repeated: whoever wrote knows whether it may be written twice. Answers are bytes. What
+    belongs together is a script: a cluster has no other transactions.
 
     Raises ValueError, as `check_redis_url` does.
     """
@@ -153,6 +154,8 @@ class _Cluster(RedisCluster):
             max_connections=2 * _CONNECTIONS + 16,
             # The nodes may be known by a name that leads to others later.
             dynamic_startup_nodes=False,
+            # At each fifth it would close the connections under the commands of others.
+            reinitialize_steps=0,
             **shared,
         )
         self._timeout: Final = timeout
@@ -162,6 +165,8 @@ class _Cluster(RedisCluster):
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         async with self._turn(self._commands):
+            # It knows no slots before, and would send the first commands anywhere.
+            await self.initialize()
             return await super().execute_command(*args, **kwargs)
 
     def pipeline(
@@ -169,7 +174,11 @@ class _Cluster(RedisCluster):
         transaction: Any | None = None,
         shard_hint: Any | None = None,  # noqa: ARG002 - another name for it would be no override
     ) -> ClusterPipeline:
-        return _Pipeline(self, bool(transaction))  # type: ignore[abstract] # as redis-py's is
+        """Each command by itself. What belongs together is a script: redis-py prepares its
+        transactions in a thread with a loop of its own, over connections of this one."""
+        if transaction:
+            raise NotImplementedError("no transactions on a cluster: write a script")
+        return _Pipeline(self)  # type: ignore[abstract] # as redis-py's is
 
     def pipeline_turn(self) -> AbstractAsyncContextManager[None]:
         return self._turn(self._pipelines)
@@ -194,8 +203,8 @@ class _Cluster(RedisCluster):
 
 
 class _Pipeline(ClusterPipeline):
-    def __init__(self, cluster: _Cluster, transaction: bool) -> None:
-        super().__init__(cluster, transaction)
+    def __init__(self, cluster: _Cluster) -> None:
+        super().__init__(cluster)
         self._cluster: Final = cluster
 
     async def execute(
