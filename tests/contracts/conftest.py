@@ -1,3 +1,4 @@
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import dialects
 from infrastructure.models.simulated import SimulatedLongModel, SimulatedModel
+from infrastructure.redis.request_queue import RedisRequestQueue
 from infrastructure.sql.migrate import migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
@@ -46,10 +48,16 @@ def database(request: pytest.FixtureRequest) -> OpenUnitOfWork:
     return OpenSqlUnitOfWork(request.getfixturevalue(request.param), KeyRing([bytes(32)]))
 
 
-@pytest.fixture(params=["memory"])
-def queue(request: pytest.FixtureRequest) -> RequestQueue:
-    assert request.param == "memory"
-    return MemoryRequestQueue(capacity=3)
+@pytest.fixture(params=["memory", "redis", "redis-cluster"])
+async def queue(request: pytest.FixtureRequest) -> AsyncIterator[RequestQueue]:
+    if request.param == "memory":
+        yield MemoryRequestQueue()
+        return
+    url = {"redis": "redis_url", "redis-cluster": "redis_cluster_url"}[request.param]
+    prefix = f"test-{secrets.token_hex(8)}"
+    made = RedisRequestQueue(request.getfixturevalue(url), prefix=prefix)
+    yield made
+    await made.close()
 
 
 @pytest.fixture(params=["memory"])
