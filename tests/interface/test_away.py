@@ -104,7 +104,9 @@ async def test_what_waits_is_answered_without_a_hint_and_can_be_read_while_it_is
         watching.cancel()
     assert reader.texts == {generation_id: "so it is"}
     await asyncio.wait_for(away.queue.tried_again.wait(), PATIENCE_SECONDS)
-    assert caplog.text.count("queue_unavailable: no redis") == 1
+    lines = [*caplog.get_records("setup"), *caplog.records]
+    said = [line.getMessage() for line in lines if line.name == "interface.worker"]
+    assert said.count("queue_unavailable: no redis") == 1
 
 
 async def test_what_waits_is_left_to_its_hint_when_the_queue_is_back(away: Away) -> None:
