@@ -592,6 +592,7 @@ async def test_an_end_that_was_lost_is_noticed_when_the_next_answer_is_shown_by_
 async def test_an_end_that_was_lost_is_noticed_also_of_one_whose_beginning_was_lost(
     chat: FrailChat,
 ) -> None:
+    await chat.ask_and_answer()
     async with chat.follow(chat.user, chat.session_id, None) as following:
         assert list(await anext(following)) == []
         chat.stream.leave()
