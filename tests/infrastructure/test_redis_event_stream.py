@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from application.events import Chunk, Done, Entry, Snapshot, Start
-from application.ports import PositionLost, Subscription
+from application.ports import PositionLost, Request, Subscription
+from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
 from infrastructure.redis.keys import Keys
@@ -273,3 +274,20 @@ async def test_a_slow_reader_reads_from_redis(
         await read(fast, ORIGIN, last)
         entries = await read(slow, ORIGIN, last)
     assert [entry.position.seq for entry in entries] == list(range(last.seq + 1))
+
+
+async def test_while_redis_is_away_a_request_is_refused_at_once_and_then_taken(
+    server: servers.Redis, writing: RedisLink
+) -> None:
+    request = Request(G)
+    server.pause()
+    try:
+        await until(lambda: writing.stream.away)
+        with pytest.raises(QueueUnavailable, match="Redis is away"):
+            await writing.queue.put(request)
+    finally:
+        server.go_on()
+    await until(lambda: not writing.stream.away)
+    await writing.queue.put(request)
+    assert await writing.queue.take() == request
+    assert not writing.queue.away
