@@ -1,5 +1,6 @@
 """What docker-compose.yml promises, as far as it can be read off; and the secrets' first start."""
 
+import base64
 import errno
 import json
 import re
@@ -212,6 +213,17 @@ def test_secrets_are_made_once_and_say_the_same_to_both_sides(secrets: Path) -> 
     for name in made:
         mode = stat.S_IMODE((secrets / name).stat().st_mode)
         assert mode == (0o600 if name.startswith("app/") else 0o444)
+
+
+def test_a_password_may_have_what_divides_a_url(secrets: Path) -> None:
+    password = base64.b64encode(b"\xff" * 31 + b"\xfb").decode()
+    assert "/" in password
+    for name in ("postgres", "redis"):
+        (secrets / name / "password").write_text(f"{password}\n")
+    make_secrets(secrets)
+    for name in ("database", "redis"):
+        url = urlsplit(texts(secrets)[f"app/{name}_url"])
+        assert unquote(url.password or "") == password
 
 
 def test_a_first_start_that_was_cut_short_is_finished_by_the_next(secrets: Path) -> None:
