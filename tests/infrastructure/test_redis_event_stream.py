@@ -291,3 +291,64 @@ async def test_while_redis_is_away_a_request_is_refused_at_once_and_then_taken(
     await writing.queue.put(request)
     assert await writing.queue.take() == request
     assert not writing.queue.away
+
+
+async def test_a_redis_that_forgot_the_newest_entries_is_not_written_on(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    """As one that was ended before it had written them to its disk. A gap would be hidden then."""
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    writer.write(chunk("a"))
+    await writer.flush()
+    kept = [await writing.client.execute_command("DUMP", key) for key in _keys()]
+    async with reading.stream.subscribe(SESSION) as subscription:
+        writer.write(chunk("b"))
+        seen = await writer.flush()
+        await read(subscription, ORIGIN, seen)
+        for key, dumped in zip(_keys(), kept, strict=True):
+            await writing.client.execute_command("RESTORE", key, 0, dumped, "REPLACE")
+        writer.write(chunk("c"))
+        await writer.flush()
+        assert writer.broken
+        assert len(await writing.stream.held(SESSION)) == 2
+        writer.restart(snapshot("abc"))
+        writer.write(DONE)
+        last = await writer.flush()
+        entries = await read(subscription, seen, last)
+        assert [entry.event for entry in entries] == [snapshot("abc"), DONE]
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+async def test_a_redis_that_forgot_one_of_the_keys_is_not_written_on(
+    writing: RedisLink, gone: int
+) -> None:
+    """As one that makes room for others."""
+    writer = writing.stream.writer(SESSION, 2)
+    writer.write(START)
+    await writer.flush()
+    await writing.client.execute_command("DEL", _keys()[gone])
+    writer.write(chunk("a"))
+    await writer.flush()
+    assert writer.broken
+    place = writer.restart(snapshot("a"))
+    last = await writer.flush()
+    held = await writing.stream.held(SESSION)
+    assert held[-1].event == snapshot("a")
+    assert held[-1].position == place == last
+    zombie = writing.stream.writer(SESSION, 1)
+    zombie.write(START)
+    await zombie.flush()
+    assert zombie.broken
+    assert len(await writing.stream.held(SESSION)) == len(held)
+
+
+async def test_a_repeat_of_what_is_stored_is_passed_over(writing: RedisLink) -> None:
+    """Its reply was lost: the same claim sends it again, with more."""
+    for events in ((START, chunk("a")), (START, chunk("a"), chunk("b"))):
+        writer = writing.stream.writer(SESSION, 1)
+        for event in events:
+            writer.write(event)
+        await writer.flush()
+    held = await writing.stream.held(SESSION)
+    assert [entry.event for entry in held] == [START, chunk("a"), chunk("b")]
