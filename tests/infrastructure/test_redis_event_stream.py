@@ -352,3 +352,22 @@ async def test_a_repeat_of_what_is_stored_is_passed_over(writing: RedisLink) -> 
         await writer.flush()
     held = await writing.stream.held(SESSION)
     assert [entry.event for entry in held] == [START, chunk("a"), chunk("b")]
+
+
+async def test_what_comes_in_order_is_not_read_again(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        await writing.client.execute_command("CONFIG", "RESETSTAT")
+        seen = ORIGIN
+        for fence in (1, 2):
+            writer = writing.stream.writer(SESSION, fence)
+            for event in (START, chunk("a"), chunk("b"), DONE):
+                writer.write(event)
+                last = await writer.flush()
+                await read(subscription, seen, last)
+                seen = last
+        stats = await writing.client.info("commandstats")
+        assert "cmdstat_evalsha" in stats
+        assert stats.get("cmdstat_xrange", {"calls": 0})["calls"] <= 1  # to begin with
