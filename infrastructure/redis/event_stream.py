@@ -194,7 +194,7 @@ class RedisEventStream:
             tail.read(floor, entries, monotonic())
 
     def _return(self) -> None:
-        """What was published in the meantime is read; then whoever waits looks again."""
+        """What was published in the meantime is read."""
         for tail in self._tails.values():
             tail.is_listening = True
         self._begin(self._catch_up())
@@ -210,8 +210,6 @@ class RedisEventStream:
                 except FAILURES as error:
                     log.debug("streams can't be read: %s", said_by(error))
                     await asyncio.sleep(_RETRY_SECONDS)
-            for _, tail in batch:
-                tail.log.notify()
 
     def _lose(self) -> None:
         for tail in self._tails.values():

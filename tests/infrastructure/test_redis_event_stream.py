@@ -190,6 +190,23 @@ async def test_while_redis_hangs_nobody_waits_and_then_all_goes_on(
         assert [entry.event for entry in entries][-2:] == [snapshot("a"), DONE]
 
 
+async def test_what_is_to_be_sent_behind_a_hanging_flush_is_given_up_with_it(
+    server: servers.Redis, writing: RedisLink
+) -> None:
+    """Else each would wait for a timeout of its own, one after the other."""
+    first, second = (writing.stream.writer(SessionId(name), 1) for name in ("one", "two"))
+    server.pause()
+    try:
+        first.write(START)
+        await until(lambda: first.in_flight)
+        second.write(START)
+        await first.flush()
+        assert first.broken
+        assert second.broken
+    finally:
+        server.go_on()
+
+
 async def test_a_server_that_is_started_again_is_found(
     server: servers.Redis, writing: RedisLink, reading: RedisLink
 ) -> None:
