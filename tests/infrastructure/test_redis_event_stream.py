@@ -77,6 +77,24 @@ async def test_other_processes_read_what_one_writes(writing: RedisLink, reading:
         assert [entry.event for entry in entries] == [chunk("a")]
 
 
+async def test_only_the_first_piece_does_not_wait_for_others(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.redis.event_writer.JOIN_SECONDS", 3_600)
+    async with reading.stream.subscribe(SESSION) as subscription:
+        writer = writing.stream.writer(SESSION, 1)
+        writer.write(START)
+        await read(subscription, ORIGIN, Position(1, 0))
+        writer.write(chunk("a"))
+        await read(subscription, Position(1, 0), Position(1, 1))
+        for number in range(100):
+            writer.write(chunk(str(number)))
+        assert writer.top == Position(1, 1)
+        last = await writer.flush()
+        (entry,) = await read(subscription, Position(1, 1), last)
+        assert entry.event == chunk("".join(str(number) for number in range(100)))
+
+
 async def test_what_redis_forgot_is_written_again_as_a_snapshot(
     writing: RedisLink, reading: RedisLink
 ) -> None:
