@@ -406,3 +406,18 @@ async def test_what_comes_in_order_is_not_read_again(
         stats = await writing.client.info("commandstats")
         assert "cmdstat_evalsha" in stats
         assert stats.get("cmdstat_xrange", {"calls": 0})["calls"] <= 1  # to begin with
+
+
+async def test_other_processes_are_told_that_a_session_is_removed(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    last = await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await read(subscription, ORIGIN, last)
+        waiting = asyncio.ensure_future(subscription.next(last))
+        await writing.stream.remove(SESSION)
+        with pytest.raises(PositionLost):
+            await asyncio.wait_for(waiting, PATIENCE)
+        assert list(await subscription.held()) == []
