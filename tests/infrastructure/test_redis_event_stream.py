@@ -421,3 +421,20 @@ async def test_other_processes_are_told_that_a_session_is_removed(
         with pytest.raises(PositionLost):
             await asyncio.wait_for(waiting, PATIENCE)
         assert list(await subscription.held()) == []
+
+
+async def test_a_stream_that_cannot_be_read_is_away_until_it_can(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    """Although its process is told what others write. What follows must not be left out for it."""
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    await writing.client.execute_command("RENAME", KEYS.events(SESSION), "kept")
+    await writing.client.execute_command("SET", KEYS.events(SESSION), "something else")
+    assert list(await reading.stream.held(SESSION)) == []
+    assert reading.stream.away
+    assert not reading.stream.is_out
+    await writing.client.execute_command("RENAME", "kept", KEYS.events(SESSION))
+    await until(lambda: not reading.stream.away)
+    assert len(await reading.stream.held(SESSION)) == 1
