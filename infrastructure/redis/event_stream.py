@@ -103,14 +103,10 @@ class RedisEventStream:
         except FAILURES as error:
             log.debug("a stream can't be read: %s", said_by(error))
             return tuple(tail.log.entries) if tail else ()
-        if tail is None:
-            return entries
-        tail.read(floor, entries, monotonic())
-        if tail.log.is_over:
-            return ()
-        reached = entries[-1].position if entries else floor
-        if tail.log.floor <= reached:  # it may have heard more in the meantime
-            return (*entries, *(each for each in tail.log.entries if each.position > reached))
+        if tail is not None:
+            tail.read(floor, entries, monotonic())
+            if tail.log.is_over:
+                return ()
         return entries
 
     async def remove(self, session_id: SessionId) -> None:
