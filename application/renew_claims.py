@@ -16,20 +16,17 @@ class RenewClaims:
     lease_seconds: float
 
     async def __call__(self) -> None:
-        await self._renew(list(self.claims))
+        await self.prove(list(self.claims))
 
     async def of_session(self, session_id: SessionId) -> None:
         """At once, because the session was changed under what is answered in it."""
         claims = [claim for claim in self.claims if claim.generation.session_id == session_id]
-        await self._renew(claims)
+        await self.prove(claims)
         for claim in claims:
             claim.interrupt(Interruption.STEP_ASIDE)
 
     async def prove(self, claims: Sequence[Claim]) -> Sequence[Claim]:
-        """Those that held a moment ago; they are prolonged."""
-        return await self._renew(claims)
-
-    async def _renew(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Prolong these; returns those that held a moment ago."""
         if not claims:
             return ()
         held = [(claim.generation.id, claim.generation.fence) for claim in claims]
