@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,8 @@ class Process:
     folder: Path
     command: str = "dev"
     environment: dict[str, str] = field(default_factory=dict)
+    program: Sequence[str] = (str(ROOT / "main.py"),)
+    """What Python is to run, before the command."""
     running: asyncio.subprocess.Process | None = None
     log: str = ""
     address: str = ""
@@ -46,7 +48,7 @@ class Process:
         self.address = ""
         self.running = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(ROOT / "main.py"),
+            *self.program,
             self.command,
             cwd=self.folder,
             env={

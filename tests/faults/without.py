@@ -1,0 +1,134 @@
+"""The product with a defence taken out, or stopping for ever at a named place:
+
+    python -m tests.faults.without fence -- work
+
+The negative controls of the faults: without its defence a case must fail. The product itself knows
+nothing of this.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import and_, true
+
+import application.submit_message
+from application.claim_generation import ClaimGeneration
+from application.end_generation import EndGeneration
+from application.renew_claims import RenewClaims
+from application.sweep_generations import SweepGenerations
+from application.watch_sessions import WatchSessions
+from infrastructure.sql import generation_rows
+from infrastructure.sql.generation_rows import this
+from infrastructure.sql.tables import generations, is_running
+
+STOPPED: Final = "stopped for ever, "
+"""Said before the name of the place."""
+
+
+def replace(owner: object, **new: object) -> None:
+    for name, value in new.items():
+        assert hasattr(owner, name), f"{owner} has no {name} any more"
+        setattr(owner, name, value)
+
+
+async def nothing(*_: object, **__: object) -> None:
+    pass
+
+
+async def none(*_: object, **__: object) -> tuple[()]:
+    return ()
+
+
+async def stop(place: str) -> None:
+    sys.stderr.write(f"{STOPPED}{place}\n")
+    sys.stderr.flush()
+    await asyncio.Event().wait()
+
+
+def stop_before(place: str) -> Callable[..., Awaitable[Any]]:
+    async def stopped(*_: object, **__: object) -> None:
+        await stop(place)
+
+    return stopped
+
+
+def fence() -> None:
+    """Who lost a claim does not hear of it, and stores its end all the same."""
+    replace(generation_rows, held=and_(this, is_running(generations)))
+    heartbeat()
+
+
+def heartbeat() -> None:
+    replace(RenewClaims, __call__=nothing, of_session=nothing)
+
+
+def lease() -> None:
+    """Whatever runs may be taken over."""
+    replace(generation_rows, lease_over=is_running(generations))
+
+
+def attempts() -> None:
+    """However many claims were lost, there is another one."""
+    replace(generation_rows, attempts_left=true())
+
+
+def pending() -> None:
+    """What was taken and not claimed is not looked for in the queue."""
+
+
+def sweeper() -> None:
+    replace(SweepGenerations, __call__=none)
+
+
+def watchdog() -> None:
+    replace(WatchSessions, __call__=nothing)
+
+
+def stop_before_claim() -> None:
+    replace(ClaimGeneration, __call__=stop_before("before the claim"))
+
+
+def stop_after_commit() -> None:
+    stored = EndGeneration._stored
+
+    async def store_and_stop(*arguments: Any) -> None:
+        await stored(*arguments)
+        await stop("after the commit")
+
+    replace(EndGeneration, _stored=store_and_stop)
+
+
+def stop_before_hint() -> None:
+    replace(application.submit_message, hint=stop_before("before the hint"))
+
+
+LEFT_OUT: Final = {
+    each.__name__: each
+    for each in (
+        attempts,
+        fence,
+        heartbeat,
+        lease,
+        pending,
+        stop_after_commit,
+        stop_before_claim,
+        stop_before_hint,
+        sweeper,
+        watchdog,
+    )
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    named, _, *command = arguments
+    for name in named.split(","):
+        LEFT_OUT[name]()
+    import main  # what it imports makes statements of what was left out just now
+
+    return main.main(command)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
