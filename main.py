@@ -7,11 +7,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
 import uvloop
 
+from application.ports import EventStream, RequestQueue, WakeUps
 from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
@@ -28,6 +30,8 @@ from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, 
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile, FilePersonas
 from infrastructure.random_ids import RandomIds
+from infrastructure.redis.keys import Keys
+from infrastructure.redis.link import open_redis
 from infrastructure.sql.connection import Database
 from infrastructure.sql.migrate import CannotMigrate, is_current, migrate
 from infrastructure.sql.postgres import PostgresDatabase
@@ -136,14 +140,37 @@ def open_admission(settings: Settings, *, embedded: bool) -> Iterator[Admission]
         passwords.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """How processes tell each other what is new; the database holds what they must know."""
+
+    queue: RequestQueue
+    stream: EventStream
+    wake_ups: WakeUps
+
+
+@asynccontextmanager
+async def open_exchange(settings: Settings) -> AsyncIterator[Exchange]:
+    """Over Redis, whether it is there or not; else within this process only."""
+    url = settings.redis_url.get_secret_value()
+    if url:
+        async with open_redis(url, Keys()) as redis:
+            yield Exchange(redis.queue, redis.stream, redis.wake_ups)
+        return
+    stream = MemoryEventStream()
+    try:
+        yield Exchange(MemoryRequestQueue(), stream, MemoryWakeUps())
+    finally:
+        stream.close()
+
+
 @asynccontextmanager
 async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Ports]:
     """If `embedded`, whatever is missing is made. Raises NotReady, DatabaseUnavailable, and for
     what is there but of no use BadPersonasFile, BadEncryptionKeys, CannotMigrate."""
     personas = FilePersonas(settings.personas_file)
-    stream = MemoryEventStream()
     async with AsyncExitStack() as closing:
-        closing.callback(stream.close)
+        exchange = await closing.enter_async_context(open_exchange(settings))
         database = await closing.enter_async_context(open_database(settings, migrates=embedded))
         key_ring = open_key_ring(settings, makes=embedded)
         limits = Limits(
@@ -167,9 +194,9 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
         closing.callback(reading.cancel)
         yield Ports(
             OpenSqlUnitOfWork(database, key_ring),
-            MemoryRequestQueue(),
-            stream,
-            MemoryWakeUps(),
+            exchange.queue,
+            exchange.stream,
+            exchange.wake_ups,
             models,
             personas,
             RandomIds(),

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     database_url: SecretStr = SecretStr("sqlite:///data/llm-chat.db")
-    redis_url: str = ""
+    redis_url: SecretStr = SecretStr("")
     auth_mode: AuthMode | None = None
     secret_key: SecretStr = SecretStr("")
     access_token_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
@@ -133,10 +133,7 @@ def read_settings(**overrides: object) -> Settings:
 
 def _check(settings: Settings) -> None:
     _check_database(settings)
-    if settings.redis_url:
-        raise BadSettings(
-            "REDIS_URL: this version has its queue in the process only; leave it empty"
-        )
+    _check_redis(settings)
     if 0 < len(settings.secret_key.get_secret_value()) < MIN_SECRET_KEY_CHARACTERS:
         raise BadSettings(f"SECRET_KEY: must be at least {MIN_SECRET_KEY_CHARACTERS} characters")
     _check_own_model(settings)
@@ -149,6 +146,18 @@ def _check_database(settings: Settings) -> None:
         raise BadSettings("DATABASE_URL: must begin with sqlite:/// or postgresql://")
     elif not settings.sqlite_path.name or set(settings.sqlite_path.name) & set(":?"):
         raise BadSettings("DATABASE_URL: sqlite:/// must be followed by the name of a file")
+
+
+def _check_redis(settings: Settings) -> None:
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return
+    from infrastructure.redis.client import check_redis_url  # takes its time to load
+
+    try:
+        check_redis_url(url)
+    except ValueError as error:
+        raise BadSettings(f"REDIS_URL: {error}") from None
 
 
 def _check_postgres(url: str) -> None:

@@ -98,7 +98,8 @@ class WakeUps(Protocol):
         """Never waits for a worker, and raises nothing: it may be lost."""
 
     def woken(self) -> AsyncGenerator[SessionId, None]:
-        """Those that are woken from the first `anext` on, without end. Who is slow misses some."""
+        """Those that are woken from the first `anext` on, without end, and perhaps some of just
+        before. Who is slow misses some."""
 
 
 class Announce(Protocol):

@@ -64,6 +64,13 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """Likewise, of a cluster."""
+    with servers.redis_cluster() as cluster:
+        yield cluster.url
+
+
 @pytest.fixture
 def redis_server() -> Iterator[servers.Redis]:
     """One that is this test's alone."""

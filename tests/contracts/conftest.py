@@ -1,3 +1,4 @@
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import dialects
 from infrastructure.models.simulated import SimulatedLongModel, SimulatedModel
+from infrastructure.redis.keys import Keys
+from infrastructure.redis.link import open_redis
+from infrastructure.redis.request_queue import RedisRequestQueue
 from infrastructure.sql.migrate import migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
@@ -46,18 +50,29 @@ def database(request: pytest.FixtureRequest) -> OpenUnitOfWork:
     return OpenSqlUnitOfWork(request.getfixturevalue(request.param), KeyRing([bytes(32)]))
 
 
-@pytest.fixture(params=["memory"])
-def queue(request: pytest.FixtureRequest) -> RequestQueue:
-    assert request.param == "memory"
-    return MemoryRequestQueue(capacity=3)
+REDIS_URLS = {"redis": "redis_url", "redis-cluster": "redis_cluster_url"}
 
 
-@pytest.fixture(params=["memory"])
-async def stream(request: pytest.FixtureRequest) -> AsyncIterator[EventStream]:
-    assert request.param == "memory"
-    made = MemoryEventStream()
+@pytest.fixture(params=["memory", *REDIS_URLS])
+async def queue(request: pytest.FixtureRequest) -> AsyncIterator[RequestQueue]:
+    if request.param == "memory":
+        yield MemoryRequestQueue()
+        return
+    url = request.getfixturevalue(REDIS_URLS[request.param])
+    made = RedisRequestQueue(url, prefix=some_keys().prefix)
     yield made
-    made.close()
+    await made.close()
+
+
+@pytest.fixture(params=["memory", *REDIS_URLS])
+async def stream(request: pytest.FixtureRequest) -> AsyncIterator[EventStream]:
+    if request.param == "memory":
+        made = MemoryEventStream()
+        yield made
+        made.close()
+        return
+    async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
+        yield link.stream
 
 
 @pytest.fixture(params=["fake", "argon2"])
@@ -70,10 +85,17 @@ def passwords(request: pytest.FixtureRequest) -> Iterator[PasswordHasher]:
     made.close()
 
 
-@pytest.fixture(params=["memory"])
-def wake_ups(request: pytest.FixtureRequest) -> WakeUps:
-    assert request.param == "memory"
-    return MemoryWakeUps()
+@pytest.fixture(params=["memory", *REDIS_URLS])
+async def wake_ups(request: pytest.FixtureRequest) -> AsyncIterator[WakeUps]:
+    if request.param == "memory":
+        yield MemoryWakeUps()
+        return
+    async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
+        yield link.wake_ups
+
+
+def some_keys() -> Keys:
+    return Keys(f"test-{secrets.token_hex(4)}")
 
 
 TALK_ON = "Talk on!"

@@ -35,18 +35,30 @@ class EventLog:
         self.changed_at = now
         self.subscriptions: set[Listener] = set()
 
-    def append(self, entries: Sequence[Entry], now: float) -> bool:
-        top = self.entries[-1].position if self.entries else self.floor
+    @property
+    def top(self) -> Position:
+        """Nothing up to here is taken once more."""
+        return self.entries[-1].position if self.entries else self.floor
+
+    def append(self, entries: Sequence[Entry], now: float) -> None:
+        """What comes right after `top`."""
         first = entries[0]
-        if first.position <= top or not (self.entries or _may_begin(first)):
-            return False
         if isinstance(first.event, Opening):
             self._trim(first.event.generation_id)
         self.entries.extend(entries)
         self.changed_at = now
+        self.notify()
+
+    def replace(self, entries: Sequence[Entry], floor: Position, now: float) -> None:
+        """What was held is not continued; this is."""
+        self.entries = list(entries)
+        self.floor = floor
+        self.changed_at = now
+        self.notify()
+
+    def notify(self) -> None:
         for subscription in self.subscriptions:
             subscription.notify()
-        return True
 
     def after(self, position: Position) -> Sequence[Entry]:
         if position < self.floor:
@@ -60,25 +72,29 @@ class EventLog:
         """Nothing is held, nothing will be, and who waits for more is told that it is lost."""
         self.entries.clear()
         self.floor = _NEVER
-        for subscription in self.subscriptions:
-            subscription.notify()
+        self.notify()
+
+    @property
+    def is_over(self) -> bool:
+        """It was ended."""
+        return self.floor == _NEVER
 
     def expire(self, now: float) -> None:
         if not self.entries:
             return
-        keep = _KEEP_ENDED_SECONDS if self._ended else _KEEP_RUNNING_SECONDS
+        keep = _KEEP_ENDED_SECONDS if self.ended else _KEEP_RUNNING_SECONDS
         if now - self.changed_at >= keep:
-            self._cut(len(self.entries))
+            self.cut(len(self.entries))
 
     def forget_ended(self) -> int:
         """How many entries were let go of."""
-        count = len(self.entries) if self._ended else 0
+        count = len(self.entries) if self.ended else 0
         if count:
-            self._cut(count)
+            self.cut(count)
         return count
 
     @property
-    def _ended(self) -> bool:
+    def ended(self) -> bool:
         return bool(self.entries) and isinstance(self.entries[-1].event, Terminal)
 
     def _trim(self, generation_id: GenerationId) -> None:
@@ -88,15 +104,16 @@ class EventLog:
             held = self.entries[index].event.generation_id
             if held not in (generation_id, previous):
                 if previous is not None:
-                    self._cut(index + 1)
+                    self.cut(index + 1)
                     return
                 previous = held
 
-    def _cut(self, count: int) -> None:
+    def cut(self, count: int) -> None:
+        """Let go of the oldest ones."""
         self.floor = self.entries[count - 1].position
         del self.entries[:count]
 
 
-def _may_begin(entry: Entry) -> bool:
-    """Whether an empty log may begin with it: nothing before it is missed."""
+def may_begin(entry: Entry) -> bool:
+    """Whether it may come after a gap, or first of all: nothing before it is missed."""
     return entry.position.seq == 0 or isinstance(entry.event, Snapshot)

@@ -1,0 +1,1 @@
+"""Queue and event stream of several processes, over Redis."""

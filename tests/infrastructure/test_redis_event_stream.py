@@ -1,0 +1,275 @@
+"""The event stream over Redis when Redis is not well; its promises are in `contracts/`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from application.events import Chunk, Done, Entry, Snapshot, Start
+from application.ports import PositionLost, Subscription
+from domain.identifiers import GenerationId, SessionId
+from domain.position import ORIGIN, Position
+from infrastructure.redis.keys import Keys
+from infrastructure.redis.link import RedisLink, open_redis
+from tests import servers
+from tests.builders import SESSION
+
+PATIENCE = 30.0
+KEYS = Keys("test")
+G = GenerationId("g")
+START = Start(G, 1, "model", "why?")
+DONE = Done(G, None, "stop", None)
+
+
+def chunk(text: str) -> Chunk:
+    return Chunk(G, text)
+
+
+def snapshot(text: str) -> Snapshot:
+    return Snapshot(G, 1, text, recovered=False)
+
+
+@pytest.fixture(params=list(servers.redis_programs()) or ["none"])
+def server(request: pytest.FixtureRequest) -> Iterator[servers.Redis]:
+    with servers.redis(program=servers.redis_programs().get(request.param)) as made:
+        yield made
+
+
+@pytest.fixture
+async def writing(server: servers.Redis) -> AsyncIterator[RedisLink]:
+    """A worker's."""
+    async with open_redis(server.url, KEYS) as link:
+        yield link
+
+
+@pytest.fixture
+async def reading(server: servers.Redis) -> AsyncIterator[RedisLink]:
+    """That of a process with doors."""
+    async with open_redis(server.url, KEYS) as link:
+        yield link
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - nobody is told of it
+            await asyncio.sleep(0.01)
+
+
+async def read(subscription: Subscription, after: Position, last: Position) -> list[Entry]:
+    entries: list[Entry] = []
+    async with asyncio.timeout(PATIENCE):
+        while after < last:
+            entries += await subscription.next(after)
+            after = entries[-1].position
+    return entries
+
+
+async def test_other_processes_read_what_one_writes(writing: RedisLink, reading: RedisLink) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        assert [entry.event for entry in await subscription.held()] == [START]
+        writer.write(chunk("a"))
+        last = await writer.flush()
+        entries = await read(subscription, Position(1, 0), last)
+        assert [entry.event for entry in entries] == [chunk("a")]
+
+
+async def test_what_redis_forgot_is_written_again_as_a_snapshot(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    """Whoever follows is told that events are lost, and from where on all is held."""
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    writer.write(chunk("a"))
+    seen = await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await read(subscription, ORIGIN, seen)
+        await writing.client.execute_command("FLUSHALL")
+        writer.write(chunk("b"))
+        await writer.flush()
+        place = writer.restart(snapshot("ab"))
+        writer.write(chunk("c"))
+        last = await writer.flush()
+        assert not writer.broken
+        with pytest.raises(PositionLost) as lost:
+            await asyncio.wait_for(subscription.next(seen), PATIENCE)
+        assert seen < lost.value.floor < place
+        entries = await read(subscription, lost.value.floor, last)
+        assert [entry.event for entry in entries] == [snapshot("ab"), chunk("c")]
+
+
+async def test_the_next_answer_begins_without_a_gap_after_the_stream_expired(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    async with reading.stream.subscribe(SESSION) as early:
+        writer = writing.stream.writer(SESSION, 1)
+        for event in (START, chunk("a"), DONE):
+            writer.write(event)
+        end = await writer.flush()
+        await read(early, ORIGIN, end)
+        await writing.client.execute_command("DEL", KEYS.events(SESSION), KEYS.marks(SESSION))
+        async with reading.stream.subscribe(SESSION) as late:
+            writer = writing.stream.writer(SESSION, 2)
+            writer.write(START)
+            last = await writer.flush()
+            for subscription in (early, late):
+                assert [each.event for each in await read(subscription, end, last)] == [START]
+
+
+async def test_a_new_server_is_told_the_script_again(writing: RedisLink) -> None:
+    for fence in (1, 2):
+        await writing.client.execute_command("SCRIPT", "FLUSH")
+        writer = writing.stream.writer(SESSION, fence)
+        writer.write(START)
+        await writer.flush()
+        assert not writer.broken
+    await writing.client.execute_command("SCRIPT", "FLUSH")
+    await writing.stream.remove(SESSION)
+    assert list(await writing.stream.held(SESSION)) == []
+
+
+async def test_all_keys_expire(writing: RedisLink) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    running = [await _ttl(writing, key) for key in _keys()]
+    writer.write(DONE)
+    await writer.flush()
+    ended = [await _ttl(writing, key) for key in _keys()]
+    assert all(3_000 < each <= 3_600 for each in running)
+    assert all(500 < each <= 600 for each in ended)
+    await writing.stream.remove(SESSION)
+    events, marks = [await _ttl(writing, key) for key in _keys()]
+    assert events == -2
+    assert 3_600 < marks <= 86_400
+
+
+def _keys() -> tuple[str, str]:
+    return KEYS.events(SESSION), KEYS.marks(SESSION)
+
+
+async def _ttl(link: RedisLink, key: str) -> int:
+    seconds: int = await link.client.execute_command("TTL", key)
+    return seconds
+
+
+async def test_while_redis_hangs_nobody_waits_and_then_all_goes_on(
+    server: servers.Redis, writing: RedisLink, reading: RedisLink
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    seen = await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        server.pause()
+        try:
+            writer.write(chunk("a"))
+            async with asyncio.timeout(PATIENCE):
+                await writer.flush()
+            assert writer.broken
+            await until(lambda: writing.stream.away and reading.stream.away)
+            other = reading.stream.writer(SessionId("other"), 1)
+            other.write(START)
+            assert other.broken
+            assert list(await reading.stream.held(SessionId("other"))) == []
+            async with reading.stream.subscribe(SessionId("other")) as blind:
+                blind.wake()
+                assert list(await blind.next(ORIGIN)) == []
+            assert [entry.event for entry in await subscription.held()] in ([], [START])
+        finally:
+            server.go_on()
+        await until(lambda: not (writing.stream.away or reading.stream.away))
+        writer.restart(snapshot("a"))
+        writer.write(DONE)
+        last = await writer.flush()
+        entries = await read(subscription, seen, last)
+        # The piece may have come through after all: then it stands before the snapshot.
+        assert [entry.event for entry in entries][-2:] == [snapshot("a"), DONE]
+
+
+async def test_a_server_that_is_started_again_is_found(
+    server: servers.Redis, writing: RedisLink, reading: RedisLink
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        server.kill()
+        await until(lambda: writing.stream.away and reading.stream.away)
+        waiting = asyncio.ensure_future(subscription.next(Position(1, 0)))
+        writer.write(chunk("a"))
+        assert writer.broken
+        server.start()
+        await until(lambda: not (writing.stream.away or reading.stream.away))
+        place = writer.restart(snapshot("a"))
+        await writer.flush()
+        with pytest.raises(PositionLost) as lost:
+            await asyncio.wait_for(waiting, PATIENCE)
+        assert [e.event for e in await read(subscription, lost.value.floor, place)] == [
+            snapshot("a")
+        ]
+
+
+async def test_what_is_published_while_a_process_is_cut_off_is_read_later(
+    server: servers.Redis, writing: RedisLink, reading: RedisLink
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        waiting = asyncio.ensure_future(read(subscription, Position(1, 0), Position(1, 41)))
+        for number in range(40):
+            if number % 8 == 3:
+                await writing.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            writer.write(chunk(str(number)))
+            await until(lambda: not writing.stream.away)
+            if writer.broken:
+                pytest.fail("the writer is not to break for that")
+            await writer.flush()
+        writer.write(DONE)
+        await writer.flush()
+        entries = await waiting
+    texts = [entry.event.text for entry in entries if isinstance(entry.event, Chunk)]
+    assert texts == [str(number) for number in range(40)]
+
+
+async def test_a_session_that_is_removed_while_redis_is_away_is_removed_later(
+    server: servers.Redis, writing: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.redis.event_stream._UPKEEP_SECONDS", 0.05)
+    async with open_redis(server.url, KEYS) as link:
+        writer = link.stream.writer(SESSION, 1)
+        writer.write(START)
+        await writer.flush()
+        server.pause()
+        await until(lambda: link.stream.away)
+        await link.stream.remove(SESSION)
+        server.go_on()
+        await until(lambda: not link.stream.away)
+        await until(lambda: not writing.stream.away)
+        async with asyncio.timeout(PATIENCE):
+            while await _ttl(writing, KEYS.events(SESSION)) != -2:
+                pass
+
+
+async def test_a_slow_reader_reads_from_redis(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.redis.event_stream._UPKEEP_SECONDS", 0.02)
+    monkeypatch.setattr("infrastructure.redis.tail._MOST_ENTRIES", 10)
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    async with reading.stream.subscribe(SESSION) as slow, reading.stream.subscribe(SESSION) as fast:
+        await slow.held()
+        for number in range(600):
+            writer.write(chunk(str(number)))
+            await writer.flush()
+        writer.write(DONE)
+        last = await writer.flush()
+        await read(fast, ORIGIN, last)
+        entries = await read(slow, ORIGIN, last)
+    assert [entry.position.seq for entry in entries] == list(range(last.seq + 1))
