@@ -140,6 +140,9 @@ class Oracle:
         if stored["status"] == "completed" and not answers == [text] == said:
             found.append(Violation(Rule.ANSWER, f"{one}: {answers}, {text!r}, but said: {said}"))
         for name, events in await self._tellings(question):
+            if not any(event["type"] in ENDS for event in events):
+                found.append(Violation(Rule.ENDS, f"{name} hears no end of {one}"))
+                continue
             if text_of(events) != text:
                 shown = f"{text_of(events)!r} instead of {text!r}"
                 found.append(Violation(Rule.SHOWN, f"{name}, {one}: {shown}"))
@@ -162,15 +165,16 @@ class Oracle:
             for reader in self.readers
             if reader.session_id == question.session_id
         ]
-        async with aclosing(sse(self.stack.web, f"/api/chat/generations/{one}/stream")) as events:
+        path = f"/api/chat/generations/{one}/stream"
+        async with aclosing(sse(self.stack.web, path)) as events:
             told.append(("late", await sse_until_last(events)))
         late = Reader("late, from the start", self.stack.up_webs, question.session_id, "ws")
         reading = asyncio.create_task(late.read())
-        try:
-            async with asyncio.timeout(PATIENCE):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.within):
                 await late.hears(lambda late: one in late.ended)
-        finally:
-            reading.cancel()
+        reading.cancel()
+        await asyncio.wait((reading,))
         told.append((late.name, late.events_of(one)))
         return told
 

@@ -87,7 +87,7 @@ async def test_killed_between_taking_and_claiming(run: Case) -> None:
     await run.ask(prompt=run.script())
     await stopped_at(run.stack.workers[0], "before the claim")
     await run.stack.workers[0].kill()
-    await run.stack.be(workers=TWO)
+    await run.stack.be(workers=("slow_upkeep", "slow_upkeep"))
     assert await run.violations() == []
 
 

@@ -9,6 +9,7 @@ nothing of this.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partialmethod
 from typing import Any, Final
 
 from sqlalchemy import and_, true
@@ -19,6 +20,7 @@ from application.end_generation import EndGeneration
 from application.renew_claims import RenewClaims
 from application.sweep_generations import SweepGenerations
 from application.watch_sessions import WatchSessions
+from infrastructure.redis.request_queue import RedisRequestQueue, Upkeep
 from infrastructure.sql import generation_rows
 from infrastructure.sql.generation_rows import this
 from infrastructure.sql.tables import generations, is_running
@@ -76,6 +78,12 @@ def attempts() -> None:
 
 def pending() -> None:
     """What was taken and not claimed is not looked for in the queue."""
+    replace(RedisRequestQueue, _is_upkeep_due=lambda _: False)
+
+
+def slow_upkeep() -> None:
+    """What was taken and not claimed is looked for after 1 s, not after 10."""
+    replace(Upkeep, __init__=partialmethod(Upkeep.__init__, every=0.5, pending=1.0))
 
 
 def sweeper() -> None:
@@ -115,6 +123,7 @@ LEFT_OUT: Final = {
         stop_after_commit,
         stop_before_claim,
         stop_before_hint,
+        slow_upkeep,
         sweeper,
         watchdog,
     )
