@@ -6,14 +6,18 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import httpx
 
-from tests.end_to_end.processes import PATIENCE, Process
+from tests.end_to_end.processes import PATIENCE, Json, Process
 from tests.faults.oracle import Oracle, Question, Rule, Violation
 from tests.faults.readers import Reader
-from tests.faults.scripted_model import Script
+from tests.faults.scripted_model import Hold, Script
 from tests.faults.stack import Stack
+
+CHUNKS: Final = 8
+"""Of an answer in whose midst something happens."""
 
 
 @dataclass(eq=False)
@@ -80,6 +84,24 @@ class Case:
         question = Question(session_id, generation_id, prompt, script)
         self.questions.append(question)
         return question
+
+    async def in_mid_answer(
+        self, after: int, *, readers: bool = True, **script: float
+    ) -> tuple[Question, Hold]:
+        """Asked, and the model waits after so many chunks."""
+        text, made = self.script(chunks=CHUNKS, **script)
+        hold = made.hold(1, after)
+        question = await self.ask(await self.session(readers=readers), prompt=(text, made))
+        async with asyncio.timeout(PATIENCE):
+            await hold.reached.wait()
+        return question, hold
+
+    async def stored(self, question: Question) -> Json:
+        """As the database has it."""
+        async with self.stack.web.http() as http:
+            reply = await http.get(f"/api/chat/generations/{question.generation_id}")
+        found: Json = reply.json()
+        return found
 
     def live(self, question: Question) -> Sequence[Reader]:
         """The readers who stay."""

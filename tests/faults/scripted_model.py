@@ -32,6 +32,8 @@ class Script:
     chunks: int = 8
     pace: float = 0.02
     """Seconds after each chunk."""
+    size: int = 0
+    """Characters that each chunk is made longer by."""
     holds: dict[tuple[int, int], Hold] = field(default_factory=dict)
     """By call, from 1, and by how many chunks were told before."""
     tellings: list[Telling] = field(default_factory=list)
@@ -41,7 +43,7 @@ class Script:
 
     def pieces(self, call: int) -> Iterator[str]:
         for number in range(self.chunks):
-            yield f"{call}.{number} ½😀 "
+            yield f"{call}.{number} ½😀 " + "x" * self.size
 
 
 @dataclass(eq=False)

@@ -16,6 +16,7 @@ from tests import servers
 from tests.end_to_end.processes import KEYS, ROOT, Process
 from tests.faults.fault_proxy import FaultProxy, fault_proxy
 from tests.faults.scripted_model import ScriptedModel
+from tests.faults.without import STOPPED
 from tests.upstream import Upstream, upstream
 
 SETTINGS: Final = {
@@ -80,6 +81,10 @@ class Place:
             made.environment["PYTHONPATH"] = str(ROOT)
         self.process = made
         await made.start()
+
+    async def stops_at(self, name: str) -> None:
+        """Returns once it has stopped for ever at this place of `without.py`."""
+        await self.up.says(STOPPED + name)
 
     async def kill(self) -> None:
         """As a crash does. Also one that is frozen."""

@@ -9,6 +9,7 @@ nothing of this.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partialmethod
 from typing import Any, Final
 
@@ -17,13 +18,20 @@ from sqlalchemy import and_, true
 import application.submit_message
 from application.claim_generation import ClaimGeneration
 from application.end_generation import EndGeneration
+from application.following import Following
 from application.renew_claims import RenewClaims
 from application.sweep_generations import SweepGenerations
 from application.watch_sessions import WatchSessions
+from domain.errors import ChatError
+from domain.generation import MAX_ATTEMPTS
+from domain.position import Position
+from infrastructure.redis import scripts
 from infrastructure.redis.request_queue import RedisRequestQueue, Upkeep
+from infrastructure.redis.subscriber import Subscriber
 from infrastructure.sql import generation_rows
 from infrastructure.sql.generation_rows import this
 from infrastructure.sql.tables import generations, is_running
+from interface import server, websocket
 
 STOPPED: Final = "stopped for ever, "
 """Said before the name of the place."""
@@ -62,6 +70,17 @@ def fence() -> None:
     heartbeat()
 
 
+def places() -> None:
+    """What one whose claim is lost writes gets the next free place in the stream."""
+    refused = "if fence and f < fence then return -1 end"
+    taken = (
+        "if fence and f < fence then f = fence; s = seq + 1;"
+        " ARGV[i] = tostring(f); ARGV[i + 1] = tostring(s) end"
+    )
+    assert refused in scripts.APPEND.text
+    replace(scripts, APPEND=scripts.Script(scripts.APPEND.text.replace(refused, taken)))
+
+
 def heartbeat() -> None:
     replace(RenewClaims, __call__=nothing, of_session=nothing)
 
@@ -84,6 +103,52 @@ def pending() -> None:
 def slow_upkeep() -> None:
     """What was taken and not claimed is looked for after 1 s, not after 10."""
     replace(Upkeep, __init__=partialmethod(Upkeep.__init__, every=0.5, pending=1.0))
+
+
+def leaving() -> None:
+    """Who leaves the socket stops what is answered there."""
+    leave = websocket._Socket.leave
+
+    async def stop_and_leave(socket: websocket._Socket) -> None:
+        with suppress(ChatError):
+            await socket.door.stop_generation.active(socket.user, socket.home)
+        await leave(socket)
+
+    replace(websocket._Socket, leave=stop_and_leave)
+
+
+def replay() -> None:
+    """Who comes back is shown only what is said from then on."""
+
+    async def begin(following: Following, cursor: Position | None) -> bool:
+        looked, held = await following._read(cursor)
+        if looked is None:
+            return False
+        following.began = following.position = held[-1].position if held else looked.end
+        return True
+
+    replace(Following, begin=begin)
+
+
+def releases() -> None:
+    """One given back in good order counts like one that was lost."""
+    replace(generation_rows, attempts_left=generations.c.attempt < MAX_ATTEMPTS)
+
+
+def end_of_streams() -> None:
+    """The server waits until all streams have ended by themselves."""
+    replace(server, STREAM_END_SECONDS=None)
+
+
+def probes() -> None:
+    """Nobody asks whether a connection to Redis that says nothing still lives, nor compares what
+    was shown with the database."""
+    watchdog()
+
+    async def watch(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    replace(Subscriber, _watch=watch)
 
 
 def sweeper() -> None:
@@ -116,10 +181,16 @@ LEFT_OUT: Final = {
     each.__name__: each
     for each in (
         attempts,
+        end_of_streams,
         fence,
         heartbeat,
         lease,
+        leaving,
         pending,
+        places,
+        probes,
+        releases,
+        replay,
         stop_after_commit,
         stop_before_claim,
         stop_before_hint,
