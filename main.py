@@ -283,7 +283,9 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             shown = f"[{host}]" if ":" in host else host
             log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
             beating = asyncio.create_task(repeat(1, web.heartbeats.beat))
-            watching = asyncio.create_task(repeat(settings.watchdog_seconds, web.watch, jitter=0.1))
+            watching = asyncio.create_task(
+                repeat(settings.watchdog_seconds, web.watch, jitter=0.1, hurry=web.hurry_to_watch)
+            )
             # With its jitter never later than that.
             between_checks = settings.access_check_seconds * 0.9
             checking = asyncio.create_task(repeat(between_checks, web.recheck, jitter=0.1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -45,6 +46,7 @@ from application.ports import (
 )
 from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
+from application.show_again import ShowAgain
 from application.sign_in import (
     BeginSignIn,
     LogIn,
@@ -70,10 +72,14 @@ from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
 from interface.messages import MessageRoutes
 from interface.personas import PersonaRoutes
+from interface.repeat import Hurry
 from interface.sessions import SessionRoutes
 from interface.sse import Streams, sse_routes
 from interface.websocket import WebSocketDoor
 from interface.worker import Worker
+
+STREAM_AWAY_WATCH_SECONDS: Final = 0.5
+"""Between two looks at the database while it is what shows the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +116,15 @@ def build_worker(
     announce = AnnounceTo(ports.listeners)
     claims = Claims()
     end = EndGeneration(database, stream, queue, announce)
+    renew = RenewClaims(database, claims, lease_seconds)
     choose_model = ChooseModel(ports.models)
     return Worker(
         queue,
         ports.wake_ups,
         ClaimGeneration(database, choose_model, ports.personas, window, lease_seconds, announce),
-        AnswerMessage(database, stream, claims, end),
-        RenewClaims(database, claims, lease_seconds),
+        AnswerMessage(database, stream, claims, end, queue),
+        renew,
+        ShowAgain(database, claims, renew),
         SweepGenerations(database, stream, end, claims, sweep_seconds),
         claims,
         concurrency,
@@ -135,6 +143,7 @@ class Web:
     followers: Followers
     heartbeats: Heartbeats
     watch: WatchSessions
+    hurry_to_watch: Hurry
     visits: Visits
     recheck: RecheckCallers
 
@@ -183,7 +192,7 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
     submit = SubmitMessage(database, ports.queue, store_generation, ids, announce)
     end = EndGeneration(database, stream, ports.queue, announce)
     stop = StopGeneration(database, end, wake_ups)
-    health = HealthRoutes(database)
+    health = HealthRoutes(database, ports.queue, stream)
     sessions = SessionRoutes(
         who,
         open_session,
@@ -231,4 +240,5 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
     watch = WatchSessions(database, followers)
     recheck = RecheckCallers(database, visits)
     app = build_app(routes)
-    return Web(app, routes, health, followers, heartbeats, watch, visits, recheck)
+    hurry = Hurry(STREAM_AWAY_WATCH_SECONDS, lambda: stream.away)
+    return Web(app, routes, health, followers, heartbeats, watch, hurry, visits, recheck)

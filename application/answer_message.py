@@ -1,27 +1,25 @@
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from application.answer import Answer
 from application.catch_up import terminal_event
 from application.claim_generation import Claimed
-from application.claims import Claim, Claims, Interruption
+from application.claims import Claim, Claims, Interruption, Telling
 from application.end_generation import EndGeneration
-from application.events import Chunk, Reasoning, Reset, Snapshot, Start
+from application.events import Reset, Start
+from application.hint import hint
 from application.ports import (
     ChatModel,
     EventStream,
     EventWriter,
-    Finish,
     OpenUnitOfWork,
-    Piece,
-    ReasoningPiece,
-    TextPiece,
+    RequestQueue,
 )
 from domain.errors import ChatError, DatabaseUnavailable
 from domain.generation import Ending, Failure, Generation, GenerationStatus
-from domain.message import storable
 from domain.prompt import Prompt
 
 log = logging.getLogger(__name__)
@@ -32,33 +30,6 @@ _CLOSE_SECONDS: Final = 5.0
 """How long a model's call may take to close before it is left to itself."""
 
 
-@dataclass(slots=True)
-class Answer:
-    """What the model has given so far."""
-
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
-    finish: Finish | None = None
-
-    def add(self, piece: Piece, generation: Generation, writer: EventWriter) -> None:
-        """Keep a piece and show it."""
-        match piece:
-            case TextPiece(text):
-                text = storable(text)
-                self.text.append(text)
-                writer.write(Chunk(generation.id, text))
-            case ReasoningPiece(text):
-                text = storable(text)
-                self.reasoning.append(text)
-                writer.write(Reasoning(generation.id, text))
-            case Finish():
-                self.finish = piece
-
-    def so_far(self, generation: Generation) -> Snapshot:
-        text, reasoning = "".join(self.text), "".join(self.reasoning)
-        return Snapshot(generation.id, generation.attempt, text, reasoning)
-
-
 @dataclass(frozen=True, slots=True)
 class AnswerMessage:
     """Let the model answer a claimed generation, show it as it comes, and store how it ended."""
@@ -67,6 +38,7 @@ class AnswerMessage:
     stream: EventStream
     claims: Claims
     end: EndGeneration
+    queue: RequestQueue
 
     async def __call__(self, claimed: Claimed) -> None:
         claim, generation = claimed.claim, claimed.claim.generation
@@ -74,7 +46,9 @@ class AnswerMessage:
             writer = self.stream.writer(generation.session_id, generation.fence)
             writer.write(_opening(generation, claimed.prompt))
             answer = Answer()
+            claim.telling = Telling(answer, writer)
             failure = await self._listen(claimed, answer, writer)
+            claim.telling = None
             generation, why = claim.generation, claim.must_end
             if why is Interruption.FENCED:
                 log.info("%s is answered by another worker now", generation.id)
@@ -83,8 +57,11 @@ class AnswerMessage:
             else:
                 if failure is not None:
                     log.warning("%s failed: %s: %s", generation.id, failure.code, failure.detail)
-                ending = _ending(answer, failure, (await writer.flush()).seq + 1)
-                if not await self.end(generation, ending, writer, claimed.title):
+                top = await writer.flush()
+                # If it is broken, all of it comes once more, and the end after that.
+                ending = _ending(answer, failure, top.seq + (2 if writer.broken else 1))
+                said = answer.so_far(generation, recovered=False)
+                if not await self.end(generation, ending, said, writer, claimed.title):
                     log.info("%s was ended by another worker", generation.id)
 
     async def _listen(
@@ -129,7 +106,7 @@ class AnswerMessage:
             writer.rise(one.fence)
             writer.write(terminal_event(one))
         writer.rise(claim.generation.fence)
-        writer.write(answer.so_far(claim.generation))
+        writer.write(answer.so_far(claim.generation, recovered=True))
 
     async def _stream(
         self, claimed: Claimed, model: ChatModel, answer: Answer, writer: EventWriter
@@ -153,6 +130,7 @@ class AnswerMessage:
             await work.generations.release(generation.id, generation.fence)
             await work.commit()
         log.info("%s is given back", generation.id)
+        await hint(self.queue, generation.id, generation.request_id)
 
 
 def _opening(generation: Generation, prompt: Prompt) -> Start | Reset:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from application.catch_up import seen_text
+from application.catch_up import seen_text, with_progress
 from application.ports import EventStream, OpenUnitOfWork
 from domain.chat_session import ChatSession
 from domain.errors import GenerationNotFound, SessionNotFound
@@ -58,7 +58,7 @@ class ReadMessages:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Shown:
     """A generation and what can be seen of it: its text so far, and the position up to which."""
 
     generation: Generation
@@ -71,15 +71,16 @@ class ReadGeneration:
     open_unit_of_work: OpenUnitOfWork
     stream: EventStream
 
-    async def __call__(self, user: UserId, generation_id: GenerationId) -> Progress:
+    async def __call__(self, user: UserId, generation_id: GenerationId) -> Shown:
         """Raises GenerationNotFound."""
         async with self.open_unit_of_work(read_only=True) as work:
             generation = await work.generations.find(generation_id, user)
         if generation is None:
             raise GenerationNotFound
         if generation.ended or generation.attempt == 0:
-            return Progress(generation, generation.text, generation.end)
-        seen = seen_text(generation, await self.stream.held(generation.session_id))
+            return Shown(generation, generation.text, generation.end)
+        held = await self.stream.held(generation.session_id)
+        seen = seen_text(generation, with_progress(held, [generation]))
         if seen is None:
-            return Progress(generation, "", None)
-        return Progress(generation, seen.text, seen.position)
+            return Shown(generation, "", None)
+        return Shown(generation, seen.text, seen.position)

@@ -4,6 +4,7 @@ Pure functions: a subscriber comes with a cursor, the stream with its held entri
 with generations in the order of their fences, and out comes what to show next.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -34,6 +35,34 @@ class Seen:
     attempt: int
     text: str
     reasoning: str
+
+
+def with_progress(held: Sequence[Entry], generations: Sequence[Generation]) -> Sequence[Entry]:
+    """What is held, and in its place what the database saved of a running answer while its events
+    could not be stored. The stream may hold that very snapshot as well, or later events."""
+    for generation in generations:
+        if generation.progress is not None:
+            held = _with_saved(held, generation)
+    return held
+
+
+def _with_saved(held: Sequence[Entry], generation: Generation) -> Sequence[Entry]:
+    saved = generation.progress
+    assert saved is not None
+    place = Position(generation.fence, saved.seq)
+    index = bisect_left(held, place, key=_position)
+    before, after = held[:index], held[index:]
+    if after and (after[0].position == place or _is_cut_off(after[0], place, generation)):
+        return held
+    text = Snapshot(generation.id, generation.attempt, saved.text, saved.reasoning, recovered=False)
+    return [*before, Entry(place, text), *after]
+
+
+def _is_cut_off(entry: Entry, from_: Position, generation: Generation) -> bool:
+    """Whether what came between is not held any more, and was a part of its text."""
+    if entry.position == from_.next or entry.event.generation_id != generation.id:
+        return False
+    return not isinstance(entry.event, Opening | Snapshot)
 
 
 def seen_text(generation: Generation, held: Sequence[Entry]) -> Seen | None:
@@ -67,9 +96,9 @@ def catch_up(
     """What to show a subscriber with this cursor, in order.
 
     `end` is where the session's last ended answer ended, `generations` are the claimed ones from
-    the cursor's fence on, or without a cursor those to be shown whole. `held` may be newer than
-    both. Without a cursor an answer is shown as one snapshot. With one it is exactly what came
-    after; where that is no longer held, a snapshot that says so.
+    the cursor's fence on, or without a cursor those to be shown whole. `held`, which is to be
+    `with_progress`, may be newer than both. Without a cursor an answer is shown as one snapshot.
+    With one it is exactly what came after; where that is no longer held, a snapshot that says so.
     """
     after = end if cursor is None else cursor
     known = {generation.id for generation in generations}

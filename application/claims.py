@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from application.answer import Answer
+from application.ports import EventWriter
 from domain.generation import Generation
 from domain.identifiers import GenerationId
 
@@ -19,13 +21,23 @@ class Interruption(Enum):
     STEP_ASIDE = auto()  # what was stopped behind it is to be told, then it goes on
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """An answer that is being given, and the pen that shows it."""
+
+    answer: Answer
+    writer: EventWriter
+
+
 @dataclass(slots=True, eq=False)
 class Claim:
     """A generation that is ours for as long as its fence holds. The fence changes when it steps
-    aside; `moving` says that it may be another one in the database already."""
+    aside; `moving` says that it may be another one in the database already. `telling` is what is
+    said under it, as long as more may be said: its end is written by whoever ends it."""
 
     generation: Generation
     moving: bool = False
+    telling: Telling | None = None
     interruption: "asyncio.Future[Interruption]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -36,6 +48,13 @@ class Claim:
         """The first reason to end it counts."""
         why = self.interruption.result() if self.interruption.done() else None
         return self._then if why is Interruption.STEP_ASIDE else why
+
+    @property
+    def unheard(self) -> Telling | None:
+        """What is told under it, if that is not stored any more and should be."""
+        if self.telling is None or not self.telling.writer.broken:
+            return None
+        return None if self.moving or self.must_end is not None else self.telling
 
     def interrupt(self, why: Interruption) -> None:
         if not self.interruption.done():
@@ -54,6 +73,8 @@ class Claim:
 @dataclass(slots=True)
 class Claims:
     held: dict[GenerationId, Claim] = field(default_factory=dict)
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by a transaction that changes the rows of many claims: two could lock each other out."""
     _all_interrupted: Interruption | None = field(default=None, init=False)
 
     def __len__(self) -> int:

@@ -26,7 +26,7 @@ class FollowSession:
         """Raises SessionNotFound before anything is streamed."""
         look = Look(self.open_unit_of_work, user)
         async with self.stream.subscribe(session_id) as subscription:
-            following = Following(look, session_id, None, subscription)
+            following = Following(look, self.stream, session_id, None, subscription)
             if not await following.begin(cursor):
                 raise SessionNotFound
             with self.followers.including(following):
@@ -52,7 +52,9 @@ class FollowGeneration:
             raise GenerationNotFound
         look = Look(self.open_unit_of_work, user)
         async with self.stream.subscribe(generation.session_id) as subscription:
-            following = Following(look, generation.session_id, generation_id, subscription)
+            following = Following(
+                look, self.stream, generation.session_id, generation_id, subscription
+            )
             if not await following.begin(cursor):
                 raise GenerationNotFound
             with self.followers.including(following):

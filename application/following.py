@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from application.catch_up import catch_up
-from application.events import Entry, Opening, Terminal
-from application.ports import OpenUnitOfWork, PositionLost, Subscription
+from application.catch_up import catch_up, with_progress
+from application.events import Entry, Opening, Snapshot, Terminal
+from application.ports import EventStream, OpenUnitOfWork, PositionLost, Subscription
 from domain.generation import Generation
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.position import ORIGIN, Position
@@ -29,21 +29,29 @@ class Following:
     """
 
     __slots__ = (
-        "_answering", "_ended", "_look", "_pending", "_stale", "_subscription",
-        "began", "gone", "only", "position", "session_id",
+        "_answering", "_believed", "_compared", "_ended", "_look", "_pending", "_stale", "_stream",
+        "_subscription", "began", "gone", "only", "position", "session_id",
     )  # fmt: skip
 
     def __init__(
-        self, look: "Look", session_id: SessionId, only: GenerationId | None, view: Subscription
+        self,
+        look: "Look",
+        stream: EventStream,
+        session_id: SessionId,
+        only: GenerationId | None,
+        view: Subscription,
     ) -> None:
         self.session_id: Final = session_id
         self.only: Final = only
         self.began = self.position = ORIGIN
         self.gone = False
         self._look = look
+        self._stream = stream
         self._subscription = view
         self._pending: Sequence[Entry] | None = None
         self._answering: GenerationId | None = None
+        self._believed = False
+        self._compared = ORIGIN
         self._stale = False
         self._ended = False
 
@@ -56,8 +64,11 @@ class Following:
         if looked is None:
             return False
         if cursor is not None and cursor > _top(looked, held):
-            cursor = None  # nothing of this session is there: a foreign one counts as none
-            looked = looked.running_only()
+            self._believed = self._may_be_ours(cursor, looked, held)
+            if not self._believed:
+                cursor = None  # a foreign one counts as none
+                if self.only is None:
+                    looked = looked.running_only()
         self.began = self.position = looked.end if cursor is None else cursor
         self._pending = self._bring_up(cursor, looked, held)
         return True
@@ -85,7 +96,10 @@ class Following:
                 entries = await self._subscription.next(self.position)
             except PositionLost as lost:
                 shown = await self._catch_up()
-                if not self._stale:
+                # While the stream is away, what an answer has said up to the floor was perhaps not
+                # told: it is when the stream is back, or from the database.
+                untold = self._stream.away and self._answering is not None
+                if not (untold or self._stale):
                     self.position = max(self.position, lost.floor)
                 return shown
             if self._misses_an_end(entries):
@@ -104,24 +118,46 @@ class Following:
         self._ended = True
         self._subscription.wake()
 
-    def compare(self, end: Position | None) -> None:
-        """Told by the watchdog where the session's last answer ended; None if it is gone."""
-        if end is None or end > self.position:
-            self._stale = True
-            self._subscription.wake()
+    def compare(self, reached: Position | None) -> None:
+        """Told by the watchdog how far the session is; None if it is gone."""
+        if reached is not None:
+            doubtful = self._believed and reached.fence == self.position.fence
+            if reached <= self.position and not doubtful:
+                return
+            self._compared = reached
+        self._stale = True
+        self._subscription.wake()
 
     async def _catch_up(self) -> Sequence[Entry]:
         """Take from the database what the stream does not tell."""
-        self._stale = False
+        self._stale, compared = False, self._compared
         looked, held = await self._read(self.position)
         if looked is None:
             self.gone = self._ended = True
             return ()
-        return self._bring_up(self.position, looked, held)
+        if self._believed and _is_disproved(self.position, looked, held):
+            self._believed = False
+            self.position = Position(self.position.fence, -1)  # nothing of it was seen
+        shown = self._bring_up(self.position, looked, held)
+        if self.only is not None:  # how far others are shows nothing: it is not looked at again
+            self.position = max(self.position, compared)
+        return shown
 
     async def _read(self, cursor: Position | None) -> "tuple[Looked | None, Sequence[Entry]]":
         looked = await self._look(self.session_id, self.only, cursor)
-        return looked, await self._subscription.held()
+        held = await self._subscription.held()
+        return looked, with_progress(held, looked.generations if looked else ())
+
+    def _may_be_ours(self, cursor: Position, looked: "Looked", held: Sequence[Entry]) -> bool:
+        """Whether a cursor above all that is known may be of this session: what it has seen of a
+        running answer can be lost. It is believed until that answer ends below it."""
+        running = [each for each in looked.generations if not each.ended]
+        if not running or running[-1].fence < cursor.fence:
+            return False
+        if _is_disproved(cursor, looked, held):
+            return False
+        told = any(entry.position.fence == cursor.fence for entry in held)
+        return self._stream.away or not told
 
     def _bring_up(
         self, cursor: Position | None, looked: "Looked", held: Sequence[Entry]
@@ -149,7 +185,7 @@ class Following:
             event = entry.event
             if isinstance(event, Terminal):
                 answering = None if event.generation_id == answering else answering
-            elif isinstance(event, Opening):
+            elif isinstance(event, Opening | Snapshot):
                 if answering not in (None, event.generation_id):
                     return True
                 answering = event.generation_id
@@ -161,6 +197,8 @@ class Following:
             event = entry.event
             if isinstance(event, Opening):
                 self._answering = event.generation_id
+            elif isinstance(event, Snapshot):  # its opening may be lost
+                self._answering = self._answering or event.generation_id
             elif isinstance(event, Terminal):
                 if event.generation_id == self._answering:
                     self._answering = None
@@ -187,6 +225,13 @@ class Looked:
 def _top(looked: Looked, held: Sequence[Entry]) -> Position:
     """The last position that is known of in the session."""
     return max(looked.end, held[-1].position) if held else looked.end
+
+
+def _is_disproved(cursor: Position, looked: Looked, held: Sequence[Entry]) -> bool:
+    """Whether its fence ended below it."""
+    ends = [each.end for each in looked.generations if each.end is not None]
+    ends += [entry.position for entry in held if isinstance(entry.event, Terminal)]
+    return any(end.fence == cursor.fence and end < cursor for end in ends)
 
 
 @dataclass(frozen=True, slots=True)

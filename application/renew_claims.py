@@ -25,17 +25,30 @@ class RenewClaims:
         for claim in claims:
             claim.interrupt(Interruption.STEP_ASIDE)
 
-    async def _renew(self, claims: Sequence[Claim]) -> None:
+    async def prove(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, int]]:
+        """Those that held a moment ago, each with its fence; and they are prolonged."""
+        proven = await self._renew(claims)
+        return [
+            (claim, fence)
+            for claim, fence in proven
+            if not claim.moving and claim.generation.fence == fence
+        ]
+
+    async def _renew(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, int]]:
+        """Which of them hold, under which fence."""
         if not claims:
-            return
+            return ()
         held = [(claim.generation.id, claim.generation.fence) for claim in claims]
-        async with self.open_unit_of_work() as work:
+        async with self.claims.changing, self.open_unit_of_work() as work:
             renewals = await work.generations.renew(held, self.lease_seconds)
             await work.commit()
         stop_requested = {renewal.generation_id: renewal.stop_requested for renewal in renewals}
+        proven: list[tuple[Claim, int]] = []
         for claim, (generation_id, fence) in zip(claims, held, strict=True):
             if generation_id in stop_requested:
+                proven.append((claim, fence))
                 if stop_requested[generation_id]:
                     claim.interrupt(Interruption.STOP)
             elif not claim.moving and claim.generation.fence == fence:
                 claim.interrupt(Interruption.FENCED)
+        return proven

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from application.catch_up import seen_text
+from application.catch_up import seen_text, with_progress
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.ports import EventStream, OpenUnitOfWork
@@ -27,11 +27,13 @@ class SweepGenerations:
     claims: Claims
     waiting_seconds: float
 
-    async def __call__(self, free_slots: int) -> Sequence[GenerationId]:
-        """Ends what is lost for good, and returns at most `free_slots` that may be claimed."""
+    async def __call__(self, free_slots: int, *, hinted: bool = True) -> Sequence[GenerationId]:
+        """Ends what is lost for good, and returns at most `free_slots` that may be claimed. If
+        workers are hinted at what waits, that is left to the hint for `waiting_seconds`."""
+        waiting_seconds = self.waiting_seconds if hinted else 0.0
         async with self.open_unit_of_work(read_only=True) as work:
             lost = await work.generations.lost(_LOST_AT_ONCE)
-            due = await work.generations.due(free_slots, self.waiting_seconds)
+            due = await work.generations.due(free_slots, waiting_seconds)
         for generation in lost:
             if generation.id not in self.claims.held:
                 await self._end(generation)
@@ -39,7 +41,8 @@ class SweepGenerations:
 
     async def _end(self, generation: Generation) -> None:
         """One that can't be ended must not keep the sweep from all the others."""
-        seen = seen_text(generation, await self.stream.held(generation.session_id))
+        held = await self.stream.held(generation.session_id)
+        seen = seen_text(generation, with_progress(held, [generation]))
         try:
             await self.end.as_lost(generation, _ending(generation, seen.text if seen else ""))
         except Exception:

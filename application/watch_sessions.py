@@ -20,7 +20,7 @@ class WatchSessions:
         for start in range(0, len(session_ids), _BATCH):
             batch = session_ids[start : start + _BATCH]
             async with self.open_unit_of_work(read_only=True) as work:
-                ends = await work.sessions.ends(batch)
+                reached = await work.sessions.reached(batch)
             for session_id in batch:
                 for following in self.followers.by_session.get(session_id, ()):
-                    following.compare(ends.get(session_id))
+                    following.compare(reached.get(session_id))

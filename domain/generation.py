@@ -35,6 +35,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """What a running answer has said so far, saved because its events could not be stored: all up
+    to the event with this seq under the generation's fence, which is a snapshot of it."""
+
+    seq: int
+    text: str
+    reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """A row as it was read. The arrows between its states are conditional updates in the database.
 
@@ -42,7 +52,8 @@ class Generation:
     that answers; None if it is the server's own model. `fence` is that of its last claim and
     `last_seq` that of its terminal event, once it has ended; one that is stopped while it waits is
     never claimed, but has a fence of its own and that one event. `text` and `answer_id` are those
-    of the stored answer, if there is one.
+    of the stored answer, if there is one. `progress` is that of a running one under its present
+    fence, if any was saved.
     """
 
     id: GenerationId
@@ -67,6 +78,7 @@ class Generation:
     stop_requested: bool = False
     text: str = ""
     answer_id: MessageId | None = None
+    progress: Progress | None = None
 
     @property
     def ended(self) -> bool:

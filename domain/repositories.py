@@ -12,7 +12,7 @@ from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.api_token import ApiToken, NewApiToken
 from domain.chat_session import ChatSession
-from domain.generation import Ending, Generation
+from domain.generation import Ending, Generation, Progress
 from domain.identifiers import (
     ApiId,
     ApiTokenId,
@@ -142,8 +142,9 @@ class ChatSessions(Protocol):
     ) -> Sequence[ChatSession]:
         """Newest activity first."""
 
-    async def ends(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Position]:
-        """Where each session's last ended answer ended. Sessions that are gone are left out."""
+    async def reached(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Position]:
+        """How far each session is: where the progress is that was saved of its running answer, or
+        else where its last ended answer ended. Sessions that are gone are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,13 @@ class Generations(Protocol):
         self, claims: Sequence[tuple[GenerationId, int]], lease_seconds: float
     ) -> Sequence[Renewal]:
         """Prolong these claims (id, fence), in one statement. Those left out are lost."""
+
+    async def save_progress(
+        self, saved: Sequence[tuple[GenerationId, int, Progress]]
+    ) -> Collection[GenerationId]:
+        """Keep what these claims (id, fence) have said so far, in place of what was kept of them
+        before; it is forgotten when the fence changes or the answer ends. Which were kept: those
+        left out are lost."""
 
     async def release(self, generation_id: GenerationId, fence: int) -> bool:
         """Give a claim back at once; the attempt is not counted against the generation."""

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from application.ports import OpenUnitOfWork
+from application.ports import EventStream, OpenUnitOfWork, RequestQueue
 from domain.errors import ChatError
 from interface.problems import problem_of
 from interface.replies import json_reply, problem_reply
@@ -22,9 +22,12 @@ class Restarting(ChatError):
 
 @dataclass(slots=True, eq=False)
 class HealthRoutes:
-    """`/healthz`: the process answers. `/readyz`: it can take requests."""
+    """`/healthz`: the process answers. `/readyz`: it can take requests, which without the queue and
+    the event stream takes longer."""
 
     open_unit_of_work: OpenUnitOfWork
+    queue: RequestQueue
+    stream: EventStream
     draining: bool = field(default=False, init=False)
 
     def routes(self) -> list[BaseRoute]:
@@ -38,7 +41,9 @@ class HealthRoutes:
             if self.draining:
                 raise Restarting
             async with self.open_unit_of_work(read_only=True) as work:
-                await work.sessions.ends(())
+                await work.sessions.reached(())
         except ChatError as error:
             return problem_reply(problem_of(error, "/readyz", request_id_of(request.scope)))
+        if self.queue.away or self.stream.away:
+            return json_reply({"status": "degraded", "database": "ok", "queue": "away"})
         return json_reply({"status": "ready", "database": "ok", "queue": "ok"})

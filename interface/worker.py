@@ -11,16 +11,22 @@ from application.claim_generation import ClaimGeneration
 from application.claims import Claims, Interruption
 from application.ports import Request, RequestQueue, WakeUps
 from application.renew_claims import RenewClaims
+from application.show_again import ShowAgain
 from application.sweep_generations import SweepGenerations
 from domain.errors import ChatError
 from domain.identifiers import GenerationId
-from interface.repeat import repeat
+from interface.repeat import Hurry, repeat
 
 log = logging.getLogger(__name__)
 
 _RELEASE_SECONDS: Final = 3.0
 _CANCEL_SECONDS: Final = 3.0
 _QUEUE_PAUSE_SECONDS: Final = 1.0
+_SHOW_AGAIN_SECONDS: Final = 0.5
+"""Between two looks at what the event stream did not store; while it is away that is how often
+subscribers see new text, and how often it is written to the database."""
+_QUEUE_AWAY_SWEEP_SECONDS: Final = 0.25
+"""While no hints come, the sweep is what finds a message: it is not to wait for long."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +39,7 @@ class Worker:
     claim: ClaimGeneration
     answer: AnswerMessage
     renew: RenewClaims
+    show_again: ShowAgain
     sweep: SweepGenerations
     claims: Claims
     concurrency: int
@@ -41,15 +48,19 @@ class Worker:
     _answers: dict[GenerationId, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _slot_free: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _taking: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _renewing: asyncio.Task[None] | None = field(default=None, init=False)
+    _keeping: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     def start(self) -> None:
         self._slot_free.set()
-        self._renewing = asyncio.create_task(repeat(self.lease_seconds / 3, self.renew))
+        self._keeping = [
+            asyncio.create_task(repeat(self.lease_seconds / 3, self.renew)),
+            asyncio.create_task(repeat(_SHOW_AGAIN_SECONDS, self.show_again)),
+        ]
+        hurry = Hurry(_QUEUE_AWAY_SWEEP_SECONDS, lambda: self.queue.away)
         self._taking = [
             asyncio.create_task(self._take()),
             asyncio.create_task(self._heed()),
-            asyncio.create_task(repeat(self.sweep_seconds, self._sweep, jitter=0.25)),
+            asyncio.create_task(repeat(self.sweep_seconds, self._sweep, jitter=0.25, hurry=hurry)),
         ]
 
     def hurry(self) -> None:
@@ -65,24 +76,27 @@ class Worker:
             self.hurry()
             await self._ended(_RELEASE_SECONDS)
         await _cancel(*self._answers.values())
-        if self._renewing is not None:
-            await _cancel(self._renewing)
+        await _cancel(*self._keeping)
 
     async def _ended(self, within_seconds: float) -> None:
         if self._answers:
             await asyncio.wait(self._answers.values(), timeout=within_seconds)
 
     async def _take(self) -> None:
+        fails = False
         while True:
             await self._slot_free.wait()
             try:
                 request = await self.queue.take()
+                fails = False
                 if request.generation_id in self._answers:
                     await self.queue.done(request)
                 else:
                     self._begin(request, hinted=True)
             except ChatError as error:
-                log.warning("%s: %s", error.code, error.__cause__ or error)
+                if not fails:  # each try after that tells nothing new
+                    log.warning("%s: %s", error.code, error.__cause__ or error)
+                fails = True
                 await asyncio.sleep(_QUEUE_PAUSE_SECONDS)
             except Exception:
                 log.exception("taking a request failed")
@@ -103,7 +117,7 @@ class Worker:
 
     async def _sweep(self) -> None:
         free = max(0, self.concurrency - len(self._answers))
-        for generation_id in await self.sweep(free):
+        for generation_id in await self.sweep(free, hinted=not self.queue.away):
             if generation_id not in self._answers:
                 self._begin(Request(generation_id), hinted=False)
 

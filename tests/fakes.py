@@ -32,7 +32,7 @@ from domain.errors import (
     TooManyApiTokens,
     UsernameTaken,
 )
-from domain.generation import MAX_ATTEMPTS, Ending, Generation, GenerationStatus
+from domain.generation import MAX_ATTEMPTS, Ending, Generation, GenerationStatus, Progress
 from domain.identifiers import (
     ApiId,
     ApiTokenId,
@@ -368,6 +368,7 @@ class FakeChatSessions:
                 status=GenerationStatus.STOPPED,
                 stop_requested=True,
                 ended_at=self.state.now(),
+                progress=None,
             )
         return [row.generation.id for row in active]
 
@@ -384,13 +385,18 @@ class FakeChatSessions:
             mine = [session for session in mine if (session.updated_at, session.id) < after]
         return [self._seen(session) for session in mine[:limit]]
 
-    async def ends(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Position]:
-        known = self.state.sessions
-        return {
-            wanted: known[wanted].end
+    async def reached(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Position]:
+        reached = {
+            wanted: self.state.sessions[wanted].end
             for wanted in session_ids
-            if wanted in known and wanted not in self.state.gone
+            if wanted in self.state.sessions and wanted not in self.state.gone
         }
+        for row in self.state.rows.values():
+            running, session_id = row.generation, row.generation.session_id
+            if session_id in reached and running.progress is not None:
+                saved = Position(running.fence, running.progress.seq)
+                reached[session_id] = max(reached[session_id], saved)
+        return reached
 
     def _seen(self, session: ChatSession) -> ChatSession:
         active = sorted(
@@ -531,6 +537,7 @@ class FakeGenerations:
             attempt=generation.attempt + 1,
             fence=self._raise_fence(generation.session_id),
             started_at=generation.started_at or self.state.now(),
+            progress=None,
         )
         return row.generation
 
@@ -544,6 +551,17 @@ class FakeGenerations:
                 row.lease_until = self.state.now() + timedelta(seconds=lease_seconds)
                 renewed.append(Renewal(generation_id, row.generation.stop_requested))
         return renewed
+
+    async def save_progress(
+        self, saved: Sequence[tuple[GenerationId, int, Progress]]
+    ) -> Collection[GenerationId]:
+        kept = []
+        for generation_id, fence, progress in saved:
+            row = self._held(generation_id, fence)
+            if row is not None:
+                row.generation = replace(row.generation, progress=progress)
+                kept.append(generation_id)
+        return kept
 
     async def release(self, generation_id: GenerationId, fence: int) -> bool:
         row = self._held(generation_id, fence)
@@ -580,7 +598,8 @@ class FakeGenerations:
         last = behind[-1].end
         assert last is not None
         self.state.sessions[session.id] = replace(session, end=last)
-        row.generation = replace(row.generation, fence=self._raise_fence(session.id))
+        fence = self._raise_fence(session.id)
+        row.generation = replace(row.generation, fence=fence, progress=None)
         return behind, row.generation
 
     async def due(self, limit: int, waiting_seconds: float) -> Sequence[GenerationId]:
@@ -693,6 +712,7 @@ class FakeGenerations:
             ended_at=self.state.now(),
             text=ending.text,
             answer_id=answer_id,
+            progress=None,
         )
         others = [
             other.generation

@@ -17,6 +17,7 @@ from domain.position import Position
 from domain.repositories import Finished
 from infrastructure.sql.clock import now_ms
 from infrastructure.sql.generation_rows import (
+    NO_PROGRESS,
     attempts_left,
     held,
     its_session,
@@ -49,6 +50,7 @@ _END = (
         failure=bindparam("new_failure", type_=generations.c.failure.type),
         lease_until=None,
         ended_at=now_ms(),
+        **NO_PROGRESS,
     )
     .returning(generations)
 )

@@ -1,10 +1,10 @@
 """Generations as rows: which of them is meant, in which state, and what is read of one."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, and_, bindparam, exists, select
 
-from domain.generation import MAX_ATTEMPTS, Failure, Generation, GenerationStatus
+from domain.generation import MAX_ATTEMPTS, Failure, Generation, GenerationStatus, Progress
 from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, UserId
 from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.messages import usage_from
@@ -19,6 +19,13 @@ held = and_(this, generations.c.fence == bindparam("held_fence"), is_running(gen
 lease_over = and_(is_running(generations), generations.c.lease_until <= now_ms())
 attempts_left = generations.c.attempt < MAX_ATTEMPTS + generations.c.releases
 its_session = select(generations.c.session_id).where(this).correlate(None).scalar_subquery()
+
+NO_PROGRESS: Final[dict[str, None]] = {
+    "progress_seq": None,
+    "progress_text": None,
+    "progress_reasoning": None,
+}
+"""For each update after which another fence rules, or none."""
 
 is_visible = and_(
     exists().where(sessions.c.id == generations.c.session_id, sessions.c.deleted_at.is_(None)),
@@ -62,7 +69,14 @@ def to_generation(
         stop_requested=row.cancel_requested,
         text=text or "",
         answer_id=None if answer_id is None else MessageId(answer_id),
+        progress=_progress(row),
     )
+
+
+def _progress(row: Row[Any]) -> Progress | None:
+    if row.progress_seq is None:
+        return None
+    return Progress(row.progress_seq, row.progress_text, row.progress_reasoning)
 
 
 def with_its_answer(row: Row[Any]) -> Generation:

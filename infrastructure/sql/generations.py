@@ -7,7 +7,7 @@ Statements are built once, here as in the other repositories: building one at ea
 than running it (the select of a session: 127 µs built anew, 20 µs as it is).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from domain.generation import Ending, Generation, GenerationStatus
+from domain.generation import Ending, Generation, GenerationStatus, Progress
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.repositories import Finished, NewGeneration, Renewal
 from infrastructure.sql.clock import now_ms
@@ -40,6 +40,7 @@ from infrastructure.sql.endings import (
     stopped_behind,
 )
 from infrastructure.sql.generation_rows import (
+    NO_PROGRESS,
     attempts_left,
     held,
     is_visible,
@@ -86,6 +87,7 @@ _CLAIM = (
         fence=bindparam("new_fence"),
         lease_until=now_ms() + bindparam("lease"),
         started_at=func.coalesce(generations.c.started_at, now_ms()),
+        **NO_PROGRESS,
     )
     .returning(generations)
 )
@@ -97,6 +99,16 @@ _RENEW = (
     )
     .values(lease_until=now_ms() + bindparam("lease"))
     .returning(generations.c.id, generations.c.cancel_requested)
+)
+_SAVE_PROGRESS = (
+    update(generations)
+    .where(held)
+    .values(
+        progress_seq=bindparam("new_seq"),
+        progress_text=bindparam("new_text"),
+        progress_reasoning=bindparam("new_reasoning"),
+    )
+    .returning(generations.c.id)
 )
 _RELEASE = (
     update(generations)
@@ -110,7 +122,12 @@ _ASK_TO_STOP = (
     .values(cancel_requested=True)
     .returning(generations.c.status)
 )
-_MOVE = update(generations).where(held).values(fence=bindparam("new_fence")).returning(generations)
+_MOVE = (
+    update(generations)
+    .where(held)
+    .values(fence=bindparam("new_fence"), **NO_PROGRESS)
+    .returning(generations)
+)
 _FIND_HELD = select(generations).where(held)
 _waited = generations.c.created_at <= now_ms() - bindparam("waiting")
 _DUE = (
@@ -194,6 +211,23 @@ class SqlGenerations(Repository):
         values = {"claims": list(claims), "lease": milliseconds(lease_seconds)}
         rows = connection.execute(_RENEW, values)
         return [Renewal(GenerationId(row.id), row.cancel_requested) for row in rows]
+
+    @statement
+    def save_progress(
+        self, connection: Connection, saved: Sequence[tuple[GenerationId, int, Progress]]
+    ) -> Collection[GenerationId]:
+        kept = []
+        for generation_id, fence, progress in saved:
+            values = {
+                "generation": generation_id,
+                "held_fence": fence,
+                "new_seq": progress.seq,
+                "new_text": progress.text,
+                "new_reasoning": progress.reasoning,
+            }
+            if connection.execute(_SAVE_PROGRESS, values).one_or_none() is not None:
+                kept.append(generation_id)
+        return kept
 
     @statement
     def release(self, connection: Connection, generation_id: GenerationId, fence: int) -> bool:

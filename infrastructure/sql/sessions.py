@@ -6,6 +6,7 @@ from sqlalchemy import (
     Connection,
     Label,
     Row,
+    Select,
     and_,
     bindparam,
     func,
@@ -21,6 +22,7 @@ from domain.position import Position
 from domain.repositories import NewSession, SessionPage
 from infrastructure.sql.clock import now_ms, to_datetime, to_milliseconds
 from infrastructure.sql.connection import Repository, statement
+from infrastructure.sql.generation_rows import NO_PROGRESS
 from infrastructure.sql.inserts import insert_if_free
 from infrastructure.sql.messages import clear_messages
 from infrastructure.sql.tables import chat_sessions as sessions
@@ -95,6 +97,7 @@ _STOP_ALL = (
         cancel_requested=True,
         lease_until=None,
         ended_at=now_ms(),
+        **NO_PROGRESS,
     )
     .returning(generations.c.id)
 )
@@ -107,8 +110,18 @@ _PAGE_AFTER = _PAGE.where(
         and_(sessions.c.updated_at == bindparam("time"), sessions.c.id < bindparam("session")),
     )
 )
-_ENDS = select(sessions.c.id, sessions.c.end_fence, sessions.c.end_seq).where(
-    sessions.c.id.in_(bindparam("sessions", expanding=True)), sessions.c.deleted_at.is_(None)
+_REACHED: Select[Any] = (
+    select(
+        sessions.c.id,
+        sessions.c.end_fence,
+        sessions.c.end_seq,
+        generations.c.fence,
+        generations.c.progress_seq,
+    )
+    .select_from(sessions.outerjoin(generations, _own & is_running(generations)))
+    .where(
+        sessions.c.id.in_(bindparam("sessions", expanding=True)), sessions.c.deleted_at.is_(None)
+    )
 )
 
 
@@ -173,11 +186,16 @@ class SqlChatSessions(Repository):
         return [_session(row) for row in connection.execute(query, values)]
 
     @statement
-    def ends(
+    def reached(
         self, connection: Connection, session_ids: Sequence[SessionId]
     ) -> Mapping[SessionId, Position]:
-        rows = connection.execute(_ENDS, {"sessions": list(session_ids)})
-        return {SessionId(row.id): Position(row.end_fence, row.end_seq) for row in rows}
+        rows = connection.execute(_REACHED, {"sessions": list(session_ids)})
+        return {SessionId(row.id): _position(row) for row in rows}
+
+
+def _position(row: Row[Any]) -> Position:
+    end = Position(row.end_fence, row.end_seq)
+    return end if row.progress_seq is None else max(end, Position(row.fence, row.progress_seq))
 
 
 def _session(row: Row[Any]) -> ChatSession:

@@ -4,7 +4,7 @@ no events."""
 from application.accepting import Accepted
 from application.api_tokens import MadeApiToken
 from application.await_answer import Answered
-from application.browse import Progress
+from application.browse import Shown
 from application.list_models import ModelList
 from application.personas import PersonaList
 from application.sign_in import SignedIn
@@ -70,21 +70,21 @@ def accepted_json(accepted: Accepted) -> Json:
     }
 
 
-def generation_json(progress: Progress) -> Json:
-    generation = progress.generation
+def generation_json(shown: Shown) -> Json:
+    generation = shown.generation
     return {
         "generation_id": generation.id,
         "session_id": generation.session_id,
         "status": generation.status.value,
         "attempt": generation.attempt,
         "model_name": generation.model_name,
-        "text": progress.text,
+        "text": shown.text,
         "finish_reason": generation.finish_reason,
         "usage": usage_json(generation.usage),
         "error": generation.failure
         and failure_json(generation.failure, generation.id, generation.request_id),
         "message_id": generation.answer_id,
-        "last_event_id": progress.position and str(progress.position),
+        "last_event_id": shown.position and str(shown.position),
         "created_at": generation.created_at,
         "started_at": generation.started_at,
         "ended_at": generation.ended_at,

@@ -127,7 +127,7 @@ class Chat:
 
     @property
     def answer(self) -> AnswerMessage:
-        return AnswerMessage(self.database, self.stream, self.claims, self.end)
+        return AnswerMessage(self.database, self.stream, self.claims, self.end, self.queue)
 
     @property
     def renew(self) -> RenewClaims:

@@ -152,7 +152,7 @@ async def test_whoever_is_told_finds_it_in_the_database(chat: Chat) -> None:
     claimed = await claim(first.generation_id)
     assert claimed is not None
     answer = chat.answer
-    await type(answer)(chat.database, chat.stream, chat.claims, end)(claimed)
+    await type(answer)(chat.database, chat.stream, chat.claims, end, chat.queue)(claimed)
     await stop(chat.user, second.generation_id)
     await DeleteSession(chat.database, chat.stream, chat.wake_ups, tell)(chat.user, chat.session_id)
     assert told == [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.catch_up import catch_up, seen_text, terminal_event
+from application.catch_up import catch_up, seen_text, terminal_event, with_progress
 from application.events import (
     Chunk,
     Done,
@@ -20,7 +20,7 @@ from application.events import (
     StreamEvent,
     Terminal,
 )
-from domain.generation import Failure, Generation, GenerationStatus
+from domain.generation import Failure, Generation, GenerationStatus, Progress
 from domain.identifiers import GenerationId
 from domain.position import ORIGIN, Position
 from tests.builders import GENERATION, a_generation
@@ -248,3 +248,106 @@ def test_each_ending_has_its_event(status: GenerationStatus, kind: type[Terminal
     failure = Failure("code", "detail")
     ended = replace(a_generation(status=status, last_seq=1), failure=failure)
     assert isinstance(terminal_event(ended), kind)
+
+
+# What the database saved of a running answer
+
+
+@dataclass
+class Broken:
+    """A running answer whose events could not all be stored, as it was told under one fence: at
+    some of its places there is a snapshot that the database may have saved."""
+
+    told: list[Entry]
+
+    def text(self, position: Position | None) -> str:
+        """What is known of it at this place."""
+        seen = [entry for entry in self.told if position is not None and entry.position <= position]
+        return Reader().read(seen).texts.get(GENERATION, "")
+
+    def saved(self, position: Position) -> Generation:
+        return replace(
+            a_generation(fence=2, attempt=2),
+            progress=Progress(position.seq, self.text(position), ""),
+        )
+
+
+@st.composite
+def broken_answers(draw: st.DrawFn) -> Broken:
+    told = [Entry(Position(2, 0), Reset(GENERATION, 2, "model", "why?", "takeover"))]
+    text = ""
+    for seq in range(1, draw(st.integers(1, 12)) + 1):
+        event: StreamEvent = Chunk(GENERATION, draw(st.text("abc", min_size=1, max_size=2)))
+        if isinstance(event, Chunk) and draw(st.booleans()):
+            event = Snapshot(GENERATION, 2, text, recovered=False)
+        text += event.text if isinstance(event, Chunk) else ""
+        told.append(Entry(Position(2, seq), event))
+    return Broken(told)
+
+
+def snapshots(entries: list[Entry]) -> list[int]:
+    return [n for n, entry in enumerate(entries) if isinstance(entry.event, Snapshot)]
+
+
+@given(broken_answers(), st.data())
+def test_what_was_saved_is_an_event_like_any_other(answer: Broken, data: st.DataObject) -> None:
+    """The stream holds the beginning, or what came after a snapshot, or both, or nothing; whoever
+    comes with any cursor is told nothing wrong, and all that is known."""
+    told = answer.told
+    broke = data.draw(st.integers(0, len(told)), "the first that could not be stored")
+    later = [n for n in snapshots(told) if n >= broke]
+    went_on = data.draw(st.sampled_from([*later, len(told)]), "stored again from")
+    held = (told[:broke] if data.draw(st.booleans(), "not lost") else []) + told[went_on:]
+    saved = data.draw(st.sampled_from(later)) if later else None
+    generation = a_generation(fence=2, attempt=2)
+    if saved is not None:
+        generation = answer.saved(told[saved].position)
+    merged = with_progress(held, [generation])
+    top = merged[-1].position if merged else None
+    seen = seen_text(generation, merged)
+    assert (seen.position if seen else None) == top
+    assert (seen.text if seen else "") == answer.text(top)
+    for count in range(len(told) + 1):
+        reader = Reader().read(told[:count])
+        reader.read(catch_up(reader.position or ORIGIN, ORIGIN, merged, [generation]))
+        known = max(filter(None, (reader.position, top)), default=None)
+        assert reader.position == known
+        assert reader.texts.get(GENERATION, "") == answer.text(known)
+    newcomer = Reader().read(catch_up(None, ORIGIN, merged, [generation]))
+    assert (newcomer.position, newcomer.texts.get(GENERATION, "")) == (top, answer.text(top))
+
+
+def saved_at(seq: int) -> Generation:
+    return replace(a_generation(), progress=Progress(seq, "so it is", "hm"))
+
+
+def test_what_was_saved_is_shown_in_place_of_what_was_lost() -> None:
+    held = [
+        Entry(Position(1, 0), Start(GENERATION, 1, "model", "why?")),
+        Entry(Position(1, 1), Chunk(GENERATION, "so ")),
+    ]
+    merged = with_progress(held, [saved_at(5)])
+    shown = catch_up(Position(1, 0), ORIGIN, merged, [saved_at(5)])
+    assert [entry.position.seq for entry in shown] == [1, 5]
+    assert shown[1].event == Snapshot(GENERATION, 1, "so it is", "hm", recovered=False)
+    assert catch_up(Position(1, 5), ORIGIN, merged, [saved_at(5)]) == []
+    assert catch_up(Position(1, 7), ORIGIN, merged, [saved_at(5)]) == []
+
+
+def test_what_is_held_in_the_place_of_what_was_saved_stays() -> None:
+    held = [Entry(Position(1, 5), Snapshot(GENERATION, 1, "so it is", "hm", recovered=False))]
+    assert with_progress(held, [saved_at(5)]) is held
+
+
+@pytest.mark.parametrize("event", [Chunk(GENERATION, "end"), Done(GENERATION, None, "stop", None)])
+def test_what_was_saved_is_not_followed_by_what_does_not_come_right_after_it(
+    event: StreamEvent,
+) -> None:
+    held = [Entry(Position(1, 7), event)]
+    assert with_progress(held, [saved_at(5)]) is held
+    assert len(with_progress(held, [saved_at(6)])) == 2
+
+
+def test_of_one_of_which_nothing_was_saved_nothing_is_added() -> None:
+    held = [Entry(Position(1, 0), Start(GENERATION, 1, "model", "why?"))]
+    assert with_progress(held, [a_generation()]) is held

@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 
 from application.ports import OpenUnitOfWork
-from domain.generation import MAX_ATTEMPTS, Ending, Failure, Generation, GenerationStatus
+from domain.generation import (
+    MAX_ATTEMPTS,
+    Ending,
+    Failure,
+    Generation,
+    GenerationStatus,
+    Progress,
+)
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.position import ORIGIN, Position
 from domain.repositories import Finished, Renewal
@@ -323,9 +330,9 @@ async def renew(database: OpenUnitOfWork, *claims: Generation) -> list[Renewal]:
     return list(renewals)
 
 
-async def end_of(database: OpenUnitOfWork, session_id: SessionId) -> Position:
+async def reached(database: OpenUnitOfWork, session_id: SessionId) -> Position:
     async with database(read_only=True) as work:
-        return (await work.sessions.ends([session_id]))[session_id]
+        return (await work.sessions.reached([session_id]))[session_id]
 
 
 async def since(
@@ -362,7 +369,7 @@ async def test_one_that_waits_is_stopped_at_once_and_its_end_is_the_sessions(
     assert (stopped.attempt, stopped.text, stopped.answer_id) == (0, "", None)
     assert stopped.stop_requested
     assert stopped.ended_at is not None
-    assert await end_of(database, session_id) == Position(2, 0)
+    assert await reached(database, session_id) == Position(2, 0)
     assert await claim(database, waiting) is None
     assert await due(database) == [behind]
     async with database(read_only=True) as work:
@@ -394,7 +401,7 @@ async def test_one_that_is_stopped_in_front_of_the_others_lets_the_first_of_them
     stopped = await stop(database, first)
     assert stopped is not None
     assert stopped.next_id == third
-    assert await end_of(database, session_id) == Position(2, 0)
+    assert await reached(database, session_id) == Position(2, 0)
     assert await since(database, session_id) == [second, first]
 
 
@@ -406,7 +413,7 @@ async def test_one_that_runs_is_only_marked_and_its_worker_is_told_at_the_renewa
     assert await stop(database, claimed.id) is None
     marked = await find(database, claimed.id, user)
     assert marked == replace(claimed, stop_requested=True)
-    assert await end_of(database, session_id) == ORIGIN
+    assert await reached(database, session_id) == ORIGIN
     assert await renew(database, claimed) == [Renewal(claimed.id, True)]
     finished = await end(database, claimed, Ending(GenerationStatus.STOPPED, "so far", 3))
     assert (finished.generation.text, finished.generation.end) == ("so far", Position(1, 3))
@@ -467,13 +474,13 @@ async def test_one_that_is_stopped_behind_a_running_one_is_told_after_it(
         GenerationStatus.STOPPED,
         Position(2, 0),
     )
-    assert await end_of(database, session_id) == ORIGIN
+    assert await reached(database, session_id) == ORIGIN
     assert await since(database, session_id) == [claimed.id]
     assert await renew(database, claimed) == [Renewal(claimed.id, False)]
     ended = await end(database, claimed, completed("the answer", last_seq=7))
     assert [each.id for each in ended.stopped_behind] == [waiting]
     assert (ended.generation.end, ended.next_id, ended.is_behind) == (Position(1, 7), third, False)
-    assert await end_of(database, session_id) == Position(2, 0)
+    assert await reached(database, session_id) == Position(2, 0)
     assert await since(database, session_id) == [claimed.id, waiting]
     assert await since(database, session_id, 2) == [waiting]
 
@@ -494,7 +501,7 @@ async def test_several_that_are_stopped_behind_a_running_one_are_told_in_the_ord
         (waiting[1], 4),
     ]
     assert ended.next_id is None
-    assert await end_of(database, session_id) == Position(4, 0)
+    assert await reached(database, session_id) == Position(4, 0)
 
 
 async def test_what_is_stopped_behind_a_running_one_is_told_after_the_one_that_is_lost(
@@ -511,7 +518,7 @@ async def test_what_is_stopped_behind_a_running_one_is_told_after_the_one_that_i
     assert finished is not None
     assert finished.generation.end == Position(3, 1)
     assert not finished.stopped_behind
-    assert await end_of(database, session_id) == Position(3, 1)
+    assert await reached(database, session_id) == Position(3, 1)
     assert await since(database, session_id) == [waiting, gone.id]
 
 
@@ -530,7 +537,7 @@ async def test_one_that_is_taken_over_is_shown_after_what_was_stopped_behind_it(
     ended = await end(database, again)
     assert ended.generation.end == Position(3, 2)
     assert not ended.stopped_behind
-    assert await end_of(database, session_id) == Position(3, 2)
+    assert await reached(database, session_id) == Position(3, 2)
 
 
 async def test_what_is_stopped_in_another_session_is_nothing_to_this_one(
@@ -545,7 +552,7 @@ async def test_what_is_stopped_in_another_session_is_nothing_to_this_one(
     assert len(await since(database, other)) == 2
     assert await step_aside(database, claimed) is None
     assert not (await end(database, claimed)).stopped_behind
-    assert await end_of(database, other) == Position(2, 0)
+    assert await reached(database, other) == Position(2, 0)
 
 
 async def test_a_second_stop_changes_nothing(
@@ -571,7 +578,7 @@ async def test_a_stop_that_comes_too_late_leaves_the_answer_as_it_is(
     before = await find(database, claimed.id, user)
     assert await stop(database, claimed.id) is None
     assert await find(database, claimed.id, user) == before
-    assert await end_of(database, session_id) == Position(1, 2)
+    assert await reached(database, session_id) == Position(1, 2)
 
 
 async def test_a_stopped_one_is_not_ended_again(
@@ -602,7 +609,7 @@ async def test_one_that_runs_steps_aside_for_what_was_stopped_behind_it(
     stepped = await step_aside(database, claimed)
     assert stepped == (waiting[::-1], replace(claimed, fence=4))
     assert await find(database, claimed.id, user) == stepped[1]
-    assert await end_of(database, session_id) == Position(3, 0)
+    assert await reached(database, session_id) == Position(3, 0)
     assert await since(database, session_id) == [*waiting[::-1], claimed.id]
     assert await since(database, session_id, None) == [claimed.id]
     async with database(read_only=True) as work:
@@ -631,7 +638,7 @@ async def test_who_has_stepped_aside_holds_its_claim_under_the_new_fence_only(
     ended = await end(database, moved, completed("the answer", last_seq=4))
     assert ended.generation.end == Position(3, 4)
     assert not ended.stopped_behind
-    assert await end_of(database, session_id) == Position(3, 4)
+    assert await reached(database, session_id) == Position(3, 4)
 
 
 async def test_with_nothing_stopped_behind_it_nobody_steps_aside(
@@ -734,3 +741,126 @@ async def test_with_its_session_a_generation_is_gone(
         assert await work.generations.finish(claimed.id, claimed.fence, completed()) is None
         assert await work.generations.step_aside(claimed.id, claimed.fence) is None
         assert not await work.generations.release(claimed.id, claimed.fence)
+
+
+# What was saved of a running answer
+
+
+async def save(
+    database: OpenUnitOfWork, running: Generation, progress: Progress
+) -> list[GenerationId]:
+    async with database() as work:
+        kept = await work.generations.save_progress([(running.id, running.fence, progress)])
+        await work.commit()
+    return list(kept)
+
+
+SAID = Progress(4, "so ", "hm")
+
+
+@pytest.fixture
+async def saved(database: OpenUnitOfWork, user: UserId, session_id: SessionId) -> Generation:
+    """An answer of which something is saved."""
+    claimed = await claim(database, await add_question(database, user, session_id), OVER)
+    assert claimed is not None
+    assert await save(database, claimed, SAID) == [claimed.id]
+    return claimed
+
+
+async def test_what_a_running_answer_has_said_is_kept_until_more_is_said(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId, saved: Generation
+) -> None:
+    found = await find(database, saved.id, user)
+    assert found == replace(saved, progress=SAID)
+    async with database(read_only=True) as work:
+        assert await work.generations.since(session_id, None, 9) == [found]
+    more = Progress(9, "so it is", "hm hm")
+    assert await save(database, saved, more) == [saved.id]
+    assert (await find(database, saved.id, user)).progress == more
+
+
+async def test_a_session_has_reached_what_was_saved_of_its_running_answer(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    first = await claim(database, await add_question(database, user, session_id))
+    assert first is not None
+    await finish(database, first, completed(last_seq=7))
+    second = await claim(database, await add_question(database, user, session_id))
+    assert second is not None
+    assert await reached(database, session_id) == Position(1, 7)
+    await save(database, second, SAID)
+    assert await reached(database, session_id) == Position(2, 4)
+    await finish(database, second, completed(last_seq=5))
+    assert await reached(database, session_id) == Position(2, 5)
+
+
+async def test_who_lost_the_claim_saves_nothing(
+    database: OpenUnitOfWork, user: UserId, saved: Generation
+) -> None:
+    elsewhere = await add_session(database, user, "other")
+    other = await claim(database, await add_question(database, user, elsewhere))
+    assert other is not None
+    again = await claim(database, saved.id)
+    assert again is not None
+    both = [(each.id, each.fence, SAID) for each in (saved, other)]
+    async with database() as work:
+        assert list(await work.generations.save_progress(both)) == [other.id]
+        await work.commit()
+    assert (await find(database, saved.id, user)).progress is None
+
+
+async def test_of_an_ended_answer_nothing_is_saved(
+    database: OpenUnitOfWork, saved: Generation
+) -> None:
+    await finish(database, saved)
+    assert await save(database, saved, SAID) == []
+
+
+async def test_whoever_takes_over_begins_with_nothing_saved(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId, saved: Generation
+) -> None:
+    again = await claim(database, saved.id)
+    assert again is not None
+    assert again.progress is None
+    assert (await find(database, saved.id, user)).progress is None
+    assert await reached(database, session_id) == ORIGIN
+
+
+async def test_who_steps_aside_has_nothing_saved_under_its_new_fence(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId, saved: Generation
+) -> None:
+    behind = await add_question(database, user, session_id)
+    async with database() as work:
+        await work.generations.stop(behind)
+        stepped = await work.generations.step_aside(saved.id, saved.fence)
+        await work.commit()
+    assert stepped is not None
+    assert stepped[1].progress is None
+    assert (await find(database, saved.id, user)).progress is None
+
+
+async def test_of_one_that_is_given_back_what_was_saved_stays(
+    database: OpenUnitOfWork, user: UserId, saved: Generation
+) -> None:
+    async with database() as work:
+        await work.generations.release(saved.id, saved.fence)
+        await work.commit()
+    assert (await find(database, saved.id, user)).progress == SAID
+
+
+@pytest.mark.parametrize("way", ["finish", "end_lost"])
+async def test_an_end_forgets_what_was_saved(
+    database: OpenUnitOfWork, user: UserId, saved: Generation, way: str
+) -> None:
+    async with database() as work:
+        await work.generations.stop(saved.id)
+        [lost] = await work.generations.lost(9)
+        assert lost.progress == SAID
+        if way == "finish":
+            finished = await work.generations.finish(saved.id, saved.fence, STOPPED)
+        else:
+            finished = await work.generations.end_lost(saved.id, STOPPED)
+        await work.commit()
+    assert finished is not None
+    assert finished.generation.progress is None
+    assert (await find(database, saved.id, user)).progress is None

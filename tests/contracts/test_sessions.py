@@ -132,7 +132,9 @@ async def test_recent_messages_end_with_the_question(database: OpenUnitOfWork) -
     assert [message.content for message in recent] == ["two", "three"]
 
 
-async def test_ends_are_those_of_the_last_ended_answers(database: OpenUnitOfWork) -> None:
+async def test_a_session_has_reached_the_end_of_its_last_ended_answer(
+    database: OpenUnitOfWork,
+) -> None:
     user = await add_user(database)
     quiet = await add_session(database, user, "quiet")
     ended = await add_session(database, user, "ended")
@@ -140,8 +142,8 @@ async def test_ends_are_those_of_the_last_ended_answers(database: OpenUnitOfWork
     assert running is not None
     await finish(database, running, completed(last_seq=7))
     async with database(read_only=True) as work:
-        ends = await work.sessions.ends([quiet, ended, SessionId("gone")])
-    assert ends == {quiet: ORIGIN, ended: Position(1, 7)}
+        reached = await work.sessions.reached([quiet, ended, SessionId("gone")])
+    assert reached == {quiet: ORIGIN, ended: Position(1, 7)}
 
 
 async def test_an_idempotency_key_belongs_to_its_user(database: OpenUnitOfWork) -> None:
@@ -353,7 +355,7 @@ async def test_a_deleted_session_is_nowhere_but_its_id_stays_taken(
         assert await work.sessions.find(session_id, user) is None
         assert await work.sessions.lock(session_id, user) is None
         assert [session.id for session in await work.sessions.page(user, 9, None)] == [other]
-        assert await work.sessions.ends([session_id, other]) == {other: Position(1, 2)}
+        assert await work.sessions.reached([session_id, other]) == {other: Position(1, 2)}
         assert await work.messages.find(question.id) is None
         assert await work.messages.find(answer.id) is None
         assert await work.messages.last_question(session_id) is None

@@ -23,7 +23,7 @@ async def answer_a_message(works: OpenSqlUnitOfWork, user: UserId, session_id: S
         await work.api_configs.first(user, "model")
         await work.messages.recent(session_id, 1, 20)
         await work.sessions.find(session_id, user)
-        await work.sessions.ends([session_id])
+        await work.sessions.reached([session_id])
         await work.generations.since(session_id, 1, 20)
         await work.generations.since(session_id, None, 20)
         await work.generations.due(10, 2)

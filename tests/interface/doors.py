@@ -123,7 +123,7 @@ class Doors:
         self._claim = ClaimGeneration(database, choose_model, self.personas, window, 60, announce)
         self.claims = Claims()
         self.renew = RenewClaims(database, self.claims, 60)
-        self._answer = AnswerMessage(database, stream, self.claims, end)
+        self._answer = AnswerMessage(database, stream, self.claims, end, self.queue)
 
     async def local(self) -> UserId:
         """Who everybody is here."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from application.events import Entry
 from application.following import Following, Look
 from domain.position import Position
+from infrastructure.memory.event_stream import MemoryEventStream
 from interface.heartbeats import HEARTBEAT_SECONDS, Heartbeats
 from tests.builders import SESSION, USER
 from tests.fakes import FakeDatabase
@@ -28,7 +29,7 @@ class CountedWakes:
 
 
 def following(subscription: CountedWakes) -> Following:
-    return Following(Look(FakeDatabase(), USER), SESSION, None, subscription)
+    return Following(Look(FakeDatabase(), USER), MemoryEventStream(), SESSION, None, subscription)
 
 
 def enter(heartbeats: Heartbeats, stack: ExitStack, count: int) -> list[CountedWakes]:
