@@ -60,11 +60,12 @@ class Following:
 
         False if what is to be followed does not exist.
         """
-        looked, held = await self._read(cursor)
+        looked, streamed = await self._read(cursor)
         if looked is None:
             return False
+        held = with_progress(streamed, looked.generations)
         if cursor is not None and cursor > _top(looked, held):
-            self._believed = self._may_be_ours(cursor, looked, held)
+            self._believed = self._may_be_ours(cursor, looked, streamed)
             if not self._believed:
                 cursor = None  # a foreign one counts as none
                 if self.only is None:
@@ -131,10 +132,11 @@ class Following:
     async def _catch_up(self) -> Sequence[Entry]:
         """Take from the database what the stream does not tell."""
         self._stale, compared = False, self._compared
-        looked, held = await self._read(self.position)
+        looked, streamed = await self._read(self.position)
         if looked is None:
             self.gone = self._ended = True
             return ()
+        held = with_progress(streamed, looked.generations)
         if self._believed and _is_disproved(self.position, looked, held):
             self._believed = False
             self.position = Position(self.position.fence, -1)  # nothing of it was seen
@@ -145,18 +147,17 @@ class Following:
 
     async def _read(self, cursor: Position | None) -> "tuple[Looked | None, Sequence[Entry]]":
         looked = await self._look(self.session_id, self.only, cursor)
-        held = await self._subscription.held()
-        return looked, with_progress(held, looked.generations if looked else ())
+        return looked, await self._subscription.held()
 
-    def _may_be_ours(self, cursor: Position, looked: "Looked", held: Sequence[Entry]) -> bool:
+    def _may_be_ours(self, cursor: Position, looked: "Looked", streamed: Sequence[Entry]) -> bool:
         """Whether a cursor above all that is known may be of this session: what it has seen of a
         running answer can be lost. It is believed until that answer ends below it."""
         running = [each for each in looked.generations if not each.ended]
         if not running or running[-1].fence < cursor.fence:
             return False
-        if _is_disproved(cursor, looked, held):
+        if _is_disproved(cursor, looked, streamed):
             return False
-        told = any(entry.position.fence == cursor.fence for entry in held)
+        told = any(entry.position.fence == cursor.fence for entry in streamed)
         return self._stream.away or not told
 
     def _bring_up(
@@ -177,20 +178,27 @@ class Following:
         return shown
 
     def _misses_an_end(self, entries: Sequence[Entry]) -> bool:
-        """Whether another answer begins although what was before it was not seen to end."""
+        """Whether another answer begins or ends although what was before it was not seen to end,
+        nor to go on after it: it may have stepped aside."""
         answering, fence = self._answering, self.position.fence
+        goes_on = True
         for entry in entries:
             if entry.position.fence > fence + 1:
                 return True  # what happened between was shown elsewhere, if at all
             event = entry.event
+            if event.generation_id == answering:
+                goes_on = True
             if isinstance(event, Terminal):
-                answering = None if event.generation_id == answering else answering
+                if answering not in (None, event.generation_id):
+                    goes_on = False
+                else:
+                    answering = None
             elif isinstance(event, Opening | Snapshot):
                 if answering not in (None, event.generation_id):
                     return True
                 answering = event.generation_id
             fence = entry.position.fence
-        return False
+        return not goes_on
 
     def _show(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         for entry in entries:

@@ -43,15 +43,15 @@ class Talker:
     """A model that says what it is told to say."""
 
     def __init__(self) -> None:
-        self._pieces: asyncio.Queue[Piece] = asyncio.Queue()
+        self.pieces: asyncio.Queue[Piece] = asyncio.Queue()
         self.closed = False
 
     async def __call__(self, _: Prompt) -> AsyncGenerator[Piece, None]:
         try:
             while True:
-                piece = await self._pieces.get()
+                piece = await self.pieces.get()
                 yield piece
-                self._pieces.task_done()
+                self.pieces.task_done()
                 if isinstance(piece, Finish):
                     return
         finally:
@@ -60,8 +60,8 @@ class Talker:
     async def say(self, *pieces: str | Piece) -> None:
         """Returns once the answer has it."""
         for piece in pieces:
-            self._pieces.put_nowait(TextPiece(piece) if isinstance(piece, str) else piece)
-        await self._pieces.join()
+            self.pieces.put_nowait(TextPiece(piece) if isinstance(piece, str) else piece)
+        await self.pieces.join()
 
 
 @dataclass
