@@ -1,6 +1,7 @@
 """One run of a case: what is asked, who follows, and what the oracle says in the end."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,6 +16,9 @@ from tests.faults.oracle import Oracle, Question, Rule, Violation
 from tests.faults.readers import Reader
 from tests.faults.scripted_model import Hold, Script
 from tests.faults.stack import Stack
+
+FULL: Final = os.environ.get("FAULTS") == "full"
+"""All seeds, and as long as the cases are meant to be."""
 
 CHUNKS: Final = 8
 """Of an answer in whose midst something happens."""

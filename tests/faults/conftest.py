@@ -10,10 +10,8 @@ import pytest_asyncio
 
 from tests import servers
 from tests.faults import table
-from tests.faults.case import Case, case
+from tests.faults.case import FULL, Case, case
 from tests.faults.stack import Stack, stack
-
-FULL = os.environ.get("FAULTS") == "full"
 
 
 def pytest_configure(config: pytest.Config) -> None:

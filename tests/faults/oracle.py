@@ -230,7 +230,7 @@ class Oracle:
 
     async def _keys(self) -> list[str]:
         """Whatever is queued, and keys that stay for ever; only the queue itself may."""
-        if self.stack.redis is None:
+        if self.stack.redis is None or self.stack.redis.process is None:
             return []
         left = []
         async with redis.asyncio.Redis.from_url(self.stack.redis.url) as client:

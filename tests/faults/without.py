@@ -20,13 +20,17 @@ from application.claim_generation import ClaimGeneration
 from application.end_generation import EndGeneration
 from application.following import Following
 from application.renew_claims import RenewClaims
+from application.show_again import ShowAgain
 from application.sweep_generations import SweepGenerations
 from application.watch_sessions import WatchSessions
 from domain.errors import ChatError
-from domain.generation import MAX_ATTEMPTS
+from domain.generation import MAX_ATTEMPTS, Ending, Generation
 from domain.position import Position
-from infrastructure.redis import scripts
+from domain.repositories import Finished
+from infrastructure.redis import event_writer
+from infrastructure.redis.event_writer import RedisEventWriter
 from infrastructure.redis.request_queue import RedisRequestQueue, Upkeep
+from infrastructure.redis.scripts import KEEP_ENDED_MS, Script
 from infrastructure.redis.subscriber import Subscriber
 from infrastructure.sql import generation_rows
 from infrastructure.sql.generation_rows import this
@@ -41,6 +45,15 @@ def replace(owner: object, **new: object) -> None:
     for name, value in new.items():
         assert hasattr(owner, name), f"{owner} has no {name} any more"
         setattr(owner, name, value)
+
+
+def append_with(*changes: tuple[str, str]) -> None:
+    """Let this process write to streams by a script of its own."""
+    text = event_writer.APPEND.text
+    for before, after in changes:
+        assert before in text, f"the script does not say {before!r} any more"
+        text = text.replace(before, after)
+    replace(event_writer, APPEND=Script(text))
 
 
 async def nothing(*_: object, **__: object) -> None:
@@ -77,8 +90,49 @@ def places() -> None:
         "if fence and f < fence then f = fence; s = seq + 1;"
         " ARGV[i] = tostring(f); ARGV[i + 1] = tostring(s) end"
     )
-    assert refused in scripts.APPEND.text
-    replace(scripts, APPEND=scripts.Script(scripts.APPEND.text.replace(refused, taken)))
+    append_with((refused, taken))
+
+
+def gaps() -> None:
+    """What is lost on the way to the stream is not noticed."""
+    append_with(
+        ("if not begins and not (fence == f and s == seq + 1) then return 0 end", ""),
+        ("'NOMKSTREAM', ", ""),
+    )
+
+    def drop(writer: RedisEventWriter) -> None:
+        writer._pieces.clear()
+        writer._ready.clear()
+        writer._settle()
+
+    replace(RedisEventWriter, break_=drop)
+
+
+def expiry() -> None:
+    """What has ended is held for a second, not for ten minutes."""
+    append_with((f"keep = {KEEP_ENDED_MS}", "keep = 1000"))
+
+
+def forget() -> None:
+    """What was taken from the queue stays there."""
+    replace(RedisRequestQueue, done=nothing)
+
+
+def show_again() -> None:
+    """What the stream did not store is shown when all is said."""
+    replace(ShowAgain, __call__=nothing)
+
+
+def store_again() -> None:
+    """An end is stored at the first try or not at all."""
+
+    async def store(end: EndGeneration, generation: Generation, ending: Ending) -> Finished | None:
+        async with end.open_unit_of_work() as work:
+            finished = await work.generations.finish(generation.id, generation.fence, ending)
+            await work.commit()
+        return finished
+
+    replace(EndGeneration, _stored=store)
 
 
 def heartbeat() -> None:
@@ -182,7 +236,10 @@ LEFT_OUT: Final = {
     for each in (
         attempts,
         end_of_streams,
+        expiry,
         fence,
+        forget,
+        gaps,
         heartbeat,
         lease,
         leaving,
@@ -191,6 +248,7 @@ LEFT_OUT: Final = {
         probes,
         releases,
         replay,
+        show_again,
         stop_after_commit,
         stop_before_claim,
         stop_before_hint,
