@@ -30,7 +30,7 @@ from domain.repositories import Finished
 from infrastructure.redis import event_writer
 from infrastructure.redis.event_writer import RedisEventWriter
 from infrastructure.redis.request_queue import RedisRequestQueue, Upkeep
-from infrastructure.redis.scripts import KEEP_ENDED_MS, Script
+from infrastructure.redis.scripts import APPEND, KEEP_ENDED_MS, Script
 from infrastructure.redis.subscriber import Subscriber
 from infrastructure.sql import generation_rows
 from infrastructure.sql.generation_rows import this
@@ -49,7 +49,7 @@ def replace(owner: object, **new: object) -> None:
 
 def append_with(*changes: tuple[str, str]) -> None:
     """Let this process write to streams by a script of its own."""
-    text = event_writer.APPEND.text
+    text = APPEND.text
     for before, after in changes:
         assert before in text, f"the script does not say {before!r} any more"
         text = text.replace(before, after)
@@ -252,6 +252,7 @@ LEFT_OUT: Final = {
         stop_after_commit,
         stop_before_claim,
         stop_before_hint,
+        store_again,
         slow_upkeep,
         sweeper,
         watchdog,
