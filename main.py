@@ -150,16 +150,17 @@ class Exchange:
 
 
 @asynccontextmanager
-async def open_exchange(settings: Settings) -> AsyncIterator[Exchange]:
-    """Over Redis, whether it is there or not; else within this process only."""
+async def open_exchange(settings: Settings, *, embedded: bool) -> AsyncIterator[Exchange]:
+    """Over Redis, whether it is there or not; else within this process, if all is `embedded` in
+    it."""
     url = settings.redis_url.get_secret_value()
     if url:
         async with open_redis(url, Keys()) as redis:
             yield Exchange(redis.queue, redis.stream, redis.wake_ups)
         return
-    stream = MemoryEventStream()
+    stream = MemoryEventStream(alone=not embedded)
     try:
-        yield Exchange(MemoryRequestQueue(), stream, MemoryWakeUps())
+        yield Exchange(MemoryRequestQueue(alone=not embedded), stream, MemoryWakeUps())
     finally:
         stream.close()
 
@@ -170,7 +171,7 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
     what is there but of no use BadPersonasFile, BadEncryptionKeys, CannotMigrate."""
     personas = FilePersonas(settings.personas_file)
     async with AsyncExitStack() as closing:
-        exchange = await closing.enter_async_context(open_exchange(settings))
+        exchange = await closing.enter_async_context(open_exchange(settings, embedded=embedded))
         database = await closing.enter_async_context(open_database(settings, migrates=embedded))
         key_ring = open_key_ring(settings, makes=embedded)
         limits = Limits(

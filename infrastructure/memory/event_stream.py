@@ -27,8 +27,15 @@ _REMEMBER_REMOVED_SECONDS: Final = 3600.0
 
 class MemoryEventStream:
     def __init__(
-        self, clock: Callable[[], float] = monotonic, most_entries: int = MOST_ENTRIES
+        self,
+        clock: Callable[[], float] = monotonic,
+        most_entries: int = MOST_ENTRIES,
+        *,
+        alone: bool = False,
     ) -> None:
+        """If `alone`, readers and writers are in different processes, which share nothing but the
+        database: then it is always away."""
+        self._alone: Final = alone
         self._clock: Final = clock
         self._most_entries: Final = most_entries
         self._appended = 0
@@ -40,7 +47,7 @@ class MemoryEventStream:
 
     @property
     def away(self) -> bool:
-        return False
+        return self._alone
 
     def writer(self, session_id: SessionId, fence: int) -> "_Writer":
         return _Writer(self, session_id, fence)
@@ -89,7 +96,7 @@ class MemoryEventStream:
 
     def append(self, session_id: SessionId, entries: Sequence[Entry]) -> bool:
         """False, and nothing is stored, if a higher fence has written, or the place is taken."""
-        if session_id in self._removed:
+        if self.away or session_id in self._removed:
             return False
         log, first = self._log(session_id), entries[0]
         stored = first.position > log.top and (bool(log.entries) or may_begin(first))

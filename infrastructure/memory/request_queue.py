@@ -6,16 +6,19 @@ from domain.errors import QueueUnavailable
 
 
 class MemoryRequestQueue:
-    """Holds at most `capacity` requests; what is refused then is found by the sweeper."""
+    """Holds at most `capacity` requests; what is refused then is found by the sweeper.
 
-    def __init__(self, capacity: int = 10_000) -> None:
+    If `alone`, who puts and who takes are in different processes, which share nothing but the
+    database: then it is always away, and the sweeper finds everything.
+    """
+
+    def __init__(self, capacity: int = 10_000, *, alone: bool = False) -> None:
+        self.away: Final = alone
         self._requests: Final[asyncio.Queue[Request]] = asyncio.Queue(capacity)
 
-    @property
-    def away(self) -> bool:
-        return False
-
     async def put(self, request: Request) -> None:
+        if self.away:
+            return
         try:
             self._requests.put_nowait(request)
         except asyncio.QueueFull:
