@@ -137,7 +137,7 @@ class Following:
             self.gone = self._ended = True
             return ()
         held = with_progress(streamed, looked.generations)
-        if self._believed and _is_disproved(self.position, looked, held):
+        if self._believed and _is_disproved(self.position, looked):
             self._believed = False
             self.position = Position(self.position.fence, -1)  # nothing of it was seen
         shown = self._bring_up(self.position, looked, held)
@@ -154,8 +154,6 @@ class Following:
         running answer can be lost. It is believed until that answer ends below it."""
         running = [each for each in looked.generations if not each.ended]
         if not running or running[-1].fence < cursor.fence:
-            return False
-        if _is_disproved(cursor, looked, streamed):
             return False
         told = any(entry.position.fence == cursor.fence for entry in streamed)
         return self._stream.away or not told
@@ -235,10 +233,9 @@ def _top(looked: Looked, held: Sequence[Entry]) -> Position:
     return max(looked.end, held[-1].position) if held else looked.end
 
 
-def _is_disproved(cursor: Position, looked: Looked, held: Sequence[Entry]) -> bool:
+def _is_disproved(cursor: Position, looked: Looked) -> bool:
     """Whether its fence ended below it."""
     ends = [each.end for each in looked.generations if each.end is not None]
-    ends += [entry.position for entry in held if isinstance(entry.event, Terminal)]
     return any(end.fence == cursor.fence and end < cursor for end in ends)
 
 

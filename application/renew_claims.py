@@ -16,26 +16,17 @@ class RenewClaims:
     lease_seconds: float
 
     async def __call__(self) -> None:
-        await self._renew(list(self.claims))
+        await self.prove(list(self.claims))
 
     async def of_session(self, session_id: SessionId) -> None:
         """At once, because the session was changed under what is answered in it."""
         claims = [claim for claim in self.claims if claim.generation.session_id == session_id]
-        await self._renew(claims)
+        await self.prove(claims)
         for claim in claims:
             claim.interrupt(Interruption.STEP_ASIDE)
 
-    async def prove(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, int]]:
-        """Those that held a moment ago, each with its fence; and they are prolonged."""
-        proven = await self._renew(claims)
-        return [
-            (claim, fence)
-            for claim, fence in proven
-            if not claim.moving and claim.generation.fence == fence
-        ]
-
-    async def _renew(self, claims: Sequence[Claim]) -> Sequence[tuple[Claim, int]]:
-        """Which of them hold, under which fence."""
+    async def prove(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Prolong these; returns those that held a moment ago."""
         if not claims:
             return ()
         held = [(claim.generation.id, claim.generation.fence) for claim in claims]
@@ -43,10 +34,10 @@ class RenewClaims:
             renewals = await work.generations.renew(held, self.lease_seconds)
             await work.commit()
         stop_requested = {renewal.generation_id: renewal.stop_requested for renewal in renewals}
-        proven: list[tuple[Claim, int]] = []
+        proven: list[Claim] = []
         for claim, (generation_id, fence) in zip(claims, held, strict=True):
             if generation_id in stop_requested:
-                proven.append((claim, fence))
+                proven.append(claim)
                 if stop_requested[generation_id]:
                     claim.interrupt(Interruption.STOP)
             elif not claim.moving and claim.generation.fence == fence:

@@ -22,12 +22,14 @@ class ShowAgain:
         if not unheard:
             return
         saved: list[tuple[GenerationId, int, Progress]] = []
-        for claim, fence in await self.renew.prove(unheard):
+        for claim in await self.renew.prove(unheard):
+            # Stepping aside may have changed its fence meanwhile, which is a proof like this one.
             if telling := claim.unheard:
                 # Without a pause, so that what is said next comes after it.
                 said = telling.answer.so_far(claim.generation, recovered=False)
                 seq = telling.writer.restart(said).seq
-                saved.append((said.generation_id, fence, Progress(seq, said.text, said.reasoning)))
+                progress = Progress(seq, said.text, said.reasoning)
+                saved.append((claim.generation.id, claim.generation.fence, progress))
         if saved:
             async with self.claims.changing, self.open_unit_of_work() as work:
                 await work.generations.save_progress(saved)

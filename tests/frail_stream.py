@@ -21,6 +21,8 @@ class FrailStream(MemoryEventStream):
         self._views: set[_FrailView] = set()
         self.remembers = False
         """Whether subscribers can read what was held when it went away."""
+        self.most_at_once = 256
+        """Entries in a batch."""
 
     @property
     def away(self) -> bool:
@@ -94,7 +96,7 @@ class _FrailView:
             if self._stream.away:
                 await self._stirred.wait()
             elif entries := await self._inner.next(after):
-                return entries
+                return entries[: self._stream.most_at_once]
         self._woken = False
         return ()
 

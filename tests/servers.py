@@ -139,7 +139,7 @@ def _running_postgres(programs: Path, data: Path, stranger: dict[str, Any]) -> I
         **stranger,
     )
     assert made.returncode == 0, made.stdout
-    port = _free_port()
+    port = free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -177,7 +177,7 @@ def _running_postgres(programs: Path, data: Path, stranger: dict[str, Any]) -> I
                 listening.join()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
     return port
@@ -267,7 +267,7 @@ def redis(*options: str, durable: bool = False, program: str | None = None) -> I
     """One that is ours alone; skips the test if there is no Redis."""
     with tempfile.TemporaryDirectory(prefix="llm-chat-redis-") as name:
         chosen = program or _redis_program()
-        made = Redis(chosen, Path(name), _free_port(), options, durable)
+        made = Redis(chosen, Path(name), free_port(), options, durable)
         made.start()
         try:
             yield made
@@ -326,7 +326,7 @@ _JOINING_SECONDS: Final = 60.0
 
 def _free_cluster_port() -> int:
     while True:
-        port = _free_port()
+        port = free_port()
         try:
             socket.create_server(("127.0.0.1", port + _BUS)).close()
         except (OSError, OverflowError):

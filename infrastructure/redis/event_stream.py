@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -44,11 +44,18 @@ class RedisEventStream:
         self._keys: Final = keys
         self._flusher: Final = Flusher(client, keys, subscriber)
         self._tails: Final[dict[SessionId, Tail]] = {}
+        self._is_unreadable = False
+        """The last read failed, although there is a connection to listen. Reads are still tried."""
         self._removals: Final[dict[SessionId, None]] = {}
         self._tasks: Final[set[asyncio.Task[None]]] = set()
 
     @property
     def away(self) -> bool:
+        return self._subscriber.away or self._is_unreadable
+
+    @property
+    def is_out(self) -> bool:
+        """There is no use in asking."""
         return self._subscriber.away
 
     def start(self) -> None:
@@ -89,28 +96,24 @@ class RedisEventStream:
         tail = self._tails.get(session_id)
         if tail is not None and tail.log.is_over:
             return ()
-        if self.away:
+        if self.is_out:
             return tuple(tail.log.entries) if tail else ()
         try:
             ((floor, entries),) = await self._read([(session_id, None)])
         except FAILURES as error:
             log.debug("a stream can't be read: %s", said_by(error))
             return tuple(tail.log.entries) if tail else ()
-        if tail is None:
-            return entries
-        tail.read(floor, entries, monotonic())
-        if tail.log.is_over:
-            return ()
-        reached = entries[-1].position if entries else floor
-        if tail.log.floor <= reached:  # it may have heard more in the meantime
-            return (*entries, *(each for each in tail.log.entries if each.position > reached))
+        if tail is not None:
+            tail.read(floor, entries, monotonic())
+            if tail.log.is_over:
+                return ()
         return entries
 
     async def remove(self, session_id: SessionId) -> None:
         tail = self._tails.get(session_id)
         if tail is not None:
             tail.log.end()
-        if not self.away:
+        if not self.is_out:
             try:
                 async with asyncio.timeout(_RETRY_SECONDS):
                     await self._remove(session_id)
@@ -143,11 +146,25 @@ class RedisEventStream:
             pipeline.execute_command("XRANGE", events, "-", "+", "COUNT", 1)
             since = "-" if after is None else f"({after}"
             pipeline.execute_command("XRANGE", events, since, "+", *limit)
-        answers = await pipeline.execute()
+        try:
+            answers = await pipeline.execute()
+        except FAILURES:
+            if not self._is_unreadable:
+                self._is_unreadable = True
+                self._begin(self._try_to_read())
+            raise
+        self._is_unreadable = False
         read = []
         for firsts, rows in zip(answers[::2], answers[1::2], strict=True):
             read.append((_floor(firsts[0]) if firsts else ORIGIN, [_entry(*row) for row in rows]))
         return read
+
+    async def _try_to_read(self) -> None:
+        """For as long as nobody else does."""
+        while self._is_unreadable:
+            await asyncio.sleep(_RETRY_SECONDS)
+            with suppress(*FAILURES):
+                await self._read([(SessionId("-"), None)])
 
     async def _remove(self, session_id: SessionId) -> None:
         keys = self._keys
@@ -177,7 +194,7 @@ class RedisEventStream:
     async def _refresh(self, session_id: SessionId, tail: Tail) -> None:
         tail.is_refreshing = True
         try:
-            while tail.is_behind and not self.away:
+            while tail.is_behind and not self.is_out:
                 tail.is_behind = False
                 try:
                     await self._read_on([(session_id, tail)])
@@ -194,7 +211,7 @@ class RedisEventStream:
             tail.read(floor, entries, monotonic())
 
     def _return(self) -> None:
-        """What was published in the meantime is read; then whoever waits looks again."""
+        """What was published in the meantime is read."""
         for tail in self._tails.values():
             tail.is_listening = True
         self._begin(self._catch_up())
@@ -203,15 +220,13 @@ class RedisEventStream:
         tails = list(self._tails.items())
         for start in range(0, len(tails), _AT_ONCE):
             batch = tails[start : start + _AT_ONCE]
-            while not self.away:
+            while not self.is_out:
                 try:
                     await self._read_on(batch)
                     break
                 except FAILURES as error:
                     log.debug("streams can't be read: %s", said_by(error))
                     await asyncio.sleep(_RETRY_SECONDS)
-            for _, tail in batch:
-                tail.log.notify()
 
     def _lose(self) -> None:
         for tail in self._tails.values():
@@ -229,7 +244,7 @@ class RedisEventStream:
                     del self._tails[session_id]
                     self._subscriber.leave(self._keys.channel(session_id))
             try:
-                while self._removals and not self.away:
+                while self._removals and not self.is_out:
                     session_id = next(iter(self._removals))
                     await self._remove(session_id)
                     del self._removals[session_id]
@@ -282,7 +297,7 @@ class _Subscription:
 
     async def _read(self, after: Position) -> Sequence[Entry] | None:
         """From Redis; None if it can't be known at present."""
-        if self._stream.away:
+        if self._stream.is_out:
             return None
         try:
             return await self._stream.read_after(self._session_id, self._tail, after)

@@ -19,7 +19,7 @@ from infrastructure.joining import Piece, join
 from infrastructure.redis.client import FAILURES, Client, said_by
 from infrastructure.redis.event_codec import encode_event
 from infrastructure.redis.keys import Keys
-from infrastructure.redis.scripts import APPEND, LOST, STORED
+from infrastructure.redis.scripts import APPEND, STORED
 
 log = logging.getLogger(__name__)
 
@@ -111,11 +111,10 @@ class RedisEventWriter:
         self.in_flight = True
         return taken
 
-    def sent(self, sent: Sequence[Entry], status: int | None) -> None:
+    def sent(self, status: int | None) -> None:
         """What became of it; None if nobody knows."""
         self.in_flight = False
-        overtaken = sent[-1].position.fence < self.top.fence  # what rose goes on without it
-        if status != STORED and not (overtaken and status == LOST):
+        if status != STORED:
             self.break_()
         self._settle()
 
@@ -219,8 +218,8 @@ class Flusher:
         except Exception:
             log.exception("storing events failed")
         finally:
-            for (writer, taken), status in zip(batch, statuses, strict=True):
-                writer.sent(taken, status)
+            for (writer, _), status in zip(batch, statuses, strict=True):
+                writer.sent(status)
 
     async def _append(
         self, batch: Sequence[tuple[RedisEventWriter, Sequence[Entry]]]

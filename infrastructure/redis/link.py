@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from infrastructure.redis.client import Client, open_client
+from infrastructure.redis.client import Client, close_client, open_client
 from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.request_queue import RedisRequestQueue
@@ -32,12 +32,13 @@ class RedisLink:
 async def open_redis(url: str, keys: Keys) -> AsyncIterator[RedisLink]:
     """Also while Redis is out: what depends on it says then that it is away."""
     async with AsyncExitStack() as closing:
-        queue = RedisRequestQueue(url, prefix=keys.prefix)
-        closing.push_async_callback(queue.close)
         client = open_client(url, timeout=COMMAND_SECONDS)
-        closing.push_async_callback(client.aclose)
+        closing.push_async_callback(close_client, client)
         subscriber = Subscriber(client)
         closing.push_async_callback(subscriber.close)
+        queue = RedisRequestQueue(url, prefix=keys.prefix, is_out=lambda: subscriber.away)
+        closing.push_async_callback(queue.close)
+        subscriber.on_return.append(queue.notice_return)
         stream = RedisEventStream(client, subscriber, keys)
         closing.push_async_callback(stream.close)
         stream.start()

@@ -5,7 +5,7 @@ import random
 import secrets
 import socket
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -76,8 +76,19 @@ class RedisRequestQueue:
     others' upkeep; the database's sweep is faster than that, so it is but a broom.
     """
 
-    def __init__(self, url: str, *, prefix: str = "llmchat", upkeep: Upkeep | None = None) -> None:
-        """Raises ValueError, as `check_redis_url` does. Redis may be away."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "llmchat",
+        upkeep: Upkeep | None = None,
+        is_out: Callable[[], bool] = bool,
+    ) -> None:
+        """`is_out` tells what is known of Redis otherwise: then a `put` does not wait for it.
+
+        Raises ValueError, as `check_redis_url` does. Redis may be away.
+        """
+        self._is_out: Final = is_out
         self._key: Final = f"{prefix}:requests"
         self._upkeep: Final = upkeep or Upkeep()
         self._name: Final = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -95,7 +106,13 @@ class RedisRequestQueue:
     def away(self) -> bool:
         return self._away
 
+    def notice_return(self) -> None:
+        """Redis is there again, as was found out elsewhere."""
+        self._away = False
+
     async def put(self, request: Request) -> None:
+        if self._is_out():
+            raise QueueUnavailable("Redis is away.")
         try:
             async with asyncio.timeout(_PUT_SECONDS):
                 await self._client.execute_command("XADD", self._key, "*", *_fields(request))
@@ -270,7 +287,7 @@ class RedisRequestQueue:
         told = await self._reader.execute_command("XINFO CONSUMERS", self._key, _GROUP)
         for consumer in told:
             silent = consumer["idle"] > self._upkeep.consumer * 1_000
-            if silent and consumer["pending"] == 0 and consumer["name"] != self._name:
+            if silent and consumer["name"] != self._name:
                 await self._script(_LEAVE, consumer["name"])
 
     async def _entries(self, found: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[_Entry]:
@@ -303,5 +320,6 @@ def _request(fields: dict[bytes, bytes]) -> Request:
 
 
 def _says_that_the_group_is_gone(error: ResponseError) -> bool:
-    """7.0 says UNBLOCKED if it goes under a read that waits; 6.2 lets it wait."""
-    return str(error).startswith(("NOGROUP", "UNBLOCKED"))
+    """7.0 says UNBLOCKED if it goes under a read that waits; 6.2 lets that wait. XINFO misses the
+    whole stream."""
+    return str(error).startswith(("NOGROUP", "UNBLOCKED", "no such key"))

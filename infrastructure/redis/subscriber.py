@@ -47,6 +47,7 @@ class Subscriber:
     _unconfirmed: Counter[bytes] = field(default_factory=Counter, init=False)
     _waiting: dict[bytes, "asyncio.Future[None]"] = field(default_factory=dict, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _is_connected: bool = field(default=False, init=False)
     _silent: bool = field(default=False, init=False)
     _told_away: bool = field(default=False, init=False)
     _running: "asyncio.Task[None] | None" = field(default=None, init=False)
@@ -68,10 +69,11 @@ class Subscriber:
     async def listen(self, channel: bytes, heard: Heard) -> bool:
         """From when it returns True, all that is published there is heard. False if it is away."""
         self._heard[channel] = heard
+        if self._is_connected:  # else it is listened to as soon as it is
+            self._send(b"SUBSCRIBE", channel)
+            self._unconfirmed[channel] += 1
         if self.away:
-            return False  # it will be listened to when it is back
-        self._send(b"SUBSCRIBE", channel)
-        self._unconfirmed[channel] += 1
+            return False
         waiting = self._waiting.get(channel)
         if waiting is None:
             waiting = self._waiting[channel] = asyncio.get_running_loop().create_future()
@@ -80,7 +82,7 @@ class Subscriber:
 
     def leave(self, channel: bytes) -> None:
         del self._heard[channel]
-        if not self.away:
+        if self._is_connected:
             self._send(b"UNSUBSCRIBE", channel)
 
     def _send(self, command: bytes, channel: bytes) -> None:
@@ -107,6 +109,7 @@ class Subscriber:
         try:
             async with asyncio.timeout(2 * self.ping_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
+            self._is_connected = True
             self._unsent = [(b"SUBSCRIBE", channel) for channel in self._heard]
             self._unconfirmed = Counter(self._heard.keys())
             self._unsent_any.set()
@@ -185,7 +188,7 @@ class Subscriber:
             tell()
 
     def _lost(self) -> None:
-        was_there, self.away = not self.away, True
+        was_there, self.away, self._is_connected = not self.away, True, False
         self._unsent.clear()
         self._unconfirmed.clear()
         for waiting in self._waiting.values():

@@ -233,6 +233,45 @@ async def until_told(chat: FrailChat, position: Position) -> None:
             after = (await asyncio.wait_for(subscription.next(after), 10))[-1].position
 
 
+async def test_one_that_begins_to_move_while_it_is_proven_is_left_to_its_move(
+    chat: FrailChat,
+) -> None:
+    moving, proving = LateReply(chat.database), LateReply(chat.database)
+    slow = AnswerMessage(moving, chat.stream, chat.claims, chat.end, chat.queue)
+    async with answering(chat, slow) as answer:
+        waiting = await chat.ask("how?")
+        await answer.breaks()
+        chat.stream.come_back()
+        renew = type(chat.renew)(proving, chat.claims, 60)
+        showing = asyncio.create_task(ShowAgain(chat.database, chat.claims, renew)())
+        await proving.committed.wait()
+        await chat.stop(chat.user, waiting.generation_id)
+        answer.claimed.claim.interrupt(Interruption.STEP_ASIDE)
+        await moving.committed.wait()
+        proving.replied.set()
+        await showing
+        assert kinds(await chat.held()) == ["Start", "Chunk"]
+        moving.replied.set()
+        await until_told(chat, Position(3, 0))
+        assert kinds(await chat.held()) == ["Start", "Chunk", "Stopped", "Snapshot"]
+
+
+async def test_one_whose_end_can_not_be_stored_yet_is_not_shown_again(
+    chat: FrailChat, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with answering(chat) as answer:
+        await answer.breaks()
+        chat.database.away = 1
+        await answer.talker.say(Finish("stop"))
+        async with asyncio.timeout(10):
+            while "is not stored yet" not in caplog.text:  # noqa: ASYNC110 - a line is no event
+                await asyncio.sleep(0)
+        await chat.show_again()
+        assert await answer.progress() is None
+        await answer.task
+    assert (await chat.generation(answer.id)).end == Position(1, 4)
+
+
 async def test_one_that_ends_while_it_is_proven_is_left_to_its_end(chat: FrailChat) -> None:
     """Its end's place is chosen: nothing else may take one."""
     late = LateReply(chat.database)
@@ -543,7 +582,70 @@ async def test_an_end_that_was_lost_is_noticed_when_the_next_answer_is_shown_by_
             await second.talker.say("it ")
             await second.flushed()
             await chat.show_again()
+            shown += await until(following, (await chat.held())[-1].position)
         shown += await until(following, (await chat.held())[-1].position)
     reader = Reader().read(shown)
     assert reader.ended == [first.id, second.id]
     assert reader.texts == {first.id: "so ", second.id: "so it "}
+
+
+async def test_an_end_that_was_lost_is_noticed_also_of_one_whose_beginning_was_lost(
+    chat: FrailChat,
+) -> None:
+    await chat.ask_and_answer()
+    async with chat.follow(chat.user, chat.session_id, None) as following:
+        assert list(await anext(following)) == []
+        chat.stream.leave()
+        async with answering(chat) as first:
+            chat.stream.come_back()
+            await chat.show_again()
+            shown = await until(following, (await chat.held())[-1].position)
+            chat.stream.leave()
+        chat.stream.come_back()
+        chat.scripted(hello)
+        next_one = await chat.ask_and_answer()
+        shown += await until(following, (await chat.held())[-1].position)
+    reader = Reader().read(shown)
+    assert reader.ended == [first.id, next_one]
+    assert reader.texts == {first.id: "so ", next_one: "Hello"}
+
+
+@pytest.mark.parametrize("most_at_once", [1, 256])
+async def test_an_end_that_was_lost_is_noticed_at_the_end_of_one_that_waited_behind_it(
+    chat: FrailChat, most_at_once: int
+) -> None:
+    """In the stream it looks as if the first one had stepped aside."""
+    chat.stream.most_at_once = most_at_once
+    async with chat.follow(chat.user, chat.session_id, None) as following:
+        async with answering(chat) as first:
+            shown = await until(following, Position(1, 1))
+            waiting = await chat.ask("how?")
+            chat.stream.leave()
+        chat.stream.come_back()
+        await chat.stop(chat.user, waiting.generation_id)
+        chat.queue.requests.clear()
+        chat.scripted(hello)
+        next_one = await chat.ask_and_answer()
+        shown += await until(following, (await chat.held())[-1].position)
+    reader = Reader().read(shown)
+    assert reader.ended == [first.id, waiting.generation_id, next_one]
+
+
+@pytest.mark.parametrize("most_at_once", [1, 256])
+async def test_one_that_steps_aside_is_not_taken_for_one_that_has_ended(
+    chat: FrailChat, most_at_once: int
+) -> None:
+    chat.stream.most_at_once = most_at_once
+    async with chat.follow(chat.user, chat.session_id, None) as following:
+        async with answering(chat) as answer:
+            shown = await until(following, Position(1, 1))
+            waiting = await chat.ask("how?")
+            await chat.stop(chat.user, waiting.generation_id)
+            reads = chat.database.reads
+            await chat.renew.of_session(chat.session_id)
+            shown += await until(following, Position(3, 0))
+            assert chat.database.reads - reads == (0 if most_at_once > 1 else 1)
+            await answer.talker.say("it is")
+        shown += await until(following, (await chat.held())[-1].position)
+    assert kinds(shown) == ["Start", "Chunk", "Stopped", "Snapshot", "Chunk", "Done"]
+    assert Reader().read(shown).texts == {answer.id: "so it is"}

@@ -1,18 +1,24 @@
 import asyncio
 import traceback
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from redis.asyncio.cluster import RedisCluster
 
 from infrastructure.redis.client import (
     FAILURES,
+    Client,
     check_redis_url,
     close_client,
     open_client,
     said_by,
 )
 from tests import servers
+from tests.certificates import key_and_certificate
 
+PATIENCE = 30.0
 PASSWORD = "open-sesame"
 AWAY = ("redis://:{}@127.0.0.1:1", "rediss://u:{}@127.0.0.1:1", "redis+cluster://u:{}@127.0.0.1:1")
 
@@ -83,6 +89,37 @@ async def test_a_refused_password_is_not_quoted(redis_server: servers.Redis) -> 
     assert "AuthenticationError" in said_by(caught.value)
 
 
+async def test_over_tls_only_a_server_with_a_known_certificate_is_spoken_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(key_and_certificate())
+    port = servers.free_port()
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate))
+    tls = ("--tls-port", str(port), *files, "--tls-auth-clients", "no", "--tls-ca-cert-file")
+    try:
+        serving = servers.redis(*tls, str(certificate))
+        serving.__enter__()
+    except AssertionError:
+        pytest.skip("this Redis knows no TLS")
+    with ExitStack() as closing:
+        closing.push(serving)
+        client = open_client(f"rediss://localhost:{port}", timeout=5)
+        with pytest.raises(FAILURES) as caught:
+            await client.execute_command("GET", "key")
+        assert "CERTIFICATE_VERIFY_FAILED" in said_by(caught.value)
+        await close_client(client)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        for host, known in (("localhost", True), ("127.0.0.1", False)):
+            client = open_client(f"rediss://{host}:{port}", timeout=5)
+            if known:
+                assert await client.execute_command("GET", "key") is None
+            else:
+                with pytest.raises(FAILURES):
+                    await client.execute_command("GET", "key")
+            await close_client(client)
+
+
 @pytest.fixture(params=["redis_url", "redis_cluster_url"])
 def url(request: pytest.FixtureRequest) -> str:
     made: str = request.getfixturevalue(request.param)
@@ -141,3 +178,67 @@ async def test_after_a_failure_all_connections_are_closed_too(redis_cluster_url:
     await close_client(client)
     nodes = client.nodes_manager.nodes_cache.values()
     assert not any(each.is_connected for node in nodes for each in node._connections)
+
+
+async def test_what_got_no_answer_is_not_sent_again(redis_server: servers.Redis) -> None:
+    client = open_client(redis_server.url, timeout=0.5)
+    assert await written_in_a_hang(client, [redis_server]) == 1
+    await close_client(client)
+
+
+async def test_nor_is_it_to_a_cluster() -> None:
+    with servers.redis_cluster() as cluster:
+        client = open_client(cluster.url, timeout=0.5)
+        assert await written_in_a_hang(client, cluster.nodes) == 1
+        await close_client(client)
+
+
+async def written_in_a_hang(client: Client, nodes: Iterable[servers.Redis]) -> object:
+    """How often one entry is written that was sent while they hang."""
+    assert await client.execute_command("XLEN", "key") == 0
+    for node in nodes:
+        node.pause()
+    writing = asyncio.ensure_future(client.execute_command("XADD", "key", "*", "a", "b"))
+    try:
+        await asyncio.wait([writing], timeout=0.8)  # a second attempt would wait for its answer
+    finally:
+        for node in nodes:
+            node.go_on()
+    with pytest.raises(FAILURES):
+        await writing
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(*FAILURES):
+                return await client.execute_command("XLEN", "key")
+
+
+async def test_the_first_commands_find_their_nodes_too(redis_cluster_url: str) -> None:
+    before = await moved(redis_cluster_url)
+    client = open_client(redis_cluster_url, timeout=30)
+    await asyncio.gather(*(client.execute_command("GET", str(each)) for each in range(100)))
+    await close_client(client)
+    assert await moved(redis_cluster_url) == before
+
+
+async def test_slots_that_have_moved_fail_no_command(redis_cluster_url: str) -> None:
+    client = open_client(redis_cluster_url, timeout=30)
+    assert isinstance(client, RedisCluster)
+    await client.initialize()
+    known = client.nodes_manager.slots_cache
+    client.nodes_manager.slots_cache = {
+        slot: list(known[(slot + len(known) // 3) % len(known)]) for slot in known
+    }
+    before = await moved(redis_cluster_url)
+    asking = (client.execute_command("GET", str(number)) for number in range(300))
+    assert await asyncio.gather(*asking) == [None] * 300
+    await close_client(client)
+    assert await moved(redis_cluster_url) > before
+
+
+async def moved(url: str) -> int:
+    """How many commands were told to go elsewhere."""
+    client = open_client(url, timeout=30)
+    assert isinstance(client, RedisCluster)
+    told = await client.info("errorstats", target_nodes=RedisCluster.ALL_NODES)
+    await close_client(client)
+    return sum(int(node.get("errorstat_MOVED", {"count": 0})["count"]) for node in told.values())

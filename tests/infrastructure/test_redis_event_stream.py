@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from application.events import Chunk, Done, Entry, Snapshot, Start
-from application.ports import PositionLost, Subscription
+from application.ports import PositionLost, Request, Subscription
+from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
 from infrastructure.redis.keys import Keys
@@ -74,6 +75,24 @@ async def test_other_processes_read_what_one_writes(writing: RedisLink, reading:
         last = await writer.flush()
         entries = await read(subscription, Position(1, 0), last)
         assert [entry.event for entry in entries] == [chunk("a")]
+
+
+async def test_only_the_first_piece_does_not_wait_for_others(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.redis.event_writer.JOIN_SECONDS", 3_600)
+    async with reading.stream.subscribe(SESSION) as subscription:
+        writer = writing.stream.writer(SESSION, 1)
+        writer.write(START)
+        await read(subscription, ORIGIN, Position(1, 0))
+        writer.write(chunk("a"))
+        await read(subscription, Position(1, 0), Position(1, 1))
+        for number in range(100):
+            writer.write(chunk(str(number)))
+        assert writer.top == Position(1, 1)
+        last = await writer.flush()
+        (entry,) = await read(subscription, Position(1, 1), last)
+        assert entry.event == chunk("".join(str(number) for number in range(100)))
 
 
 async def test_what_redis_forgot_is_written_again_as_a_snapshot(
@@ -189,6 +208,23 @@ async def test_while_redis_hangs_nobody_waits_and_then_all_goes_on(
         assert [entry.event for entry in entries][-2:] == [snapshot("a"), DONE]
 
 
+async def test_what_is_to_be_sent_behind_a_hanging_flush_is_given_up_with_it(
+    server: servers.Redis, writing: RedisLink
+) -> None:
+    """Else each would wait for a timeout of its own, one after the other."""
+    first, second = (writing.stream.writer(SessionId(name), 1) for name in ("one", "two"))
+    server.pause()
+    try:
+        first.write(START)
+        await until(lambda: first.in_flight)
+        second.write(START)
+        await first.flush()
+        assert first.broken
+        assert second.broken
+    finally:
+        server.go_on()
+
+
 async def test_a_server_that_is_started_again_is_found(
     server: servers.Redis, writing: RedisLink, reading: RedisLink
 ) -> None:
@@ -273,3 +309,132 @@ async def test_a_slow_reader_reads_from_redis(
         await read(fast, ORIGIN, last)
         entries = await read(slow, ORIGIN, last)
     assert [entry.position.seq for entry in entries] == list(range(last.seq + 1))
+
+
+async def test_while_redis_is_away_a_request_is_refused_at_once_and_then_taken(
+    server: servers.Redis, writing: RedisLink
+) -> None:
+    request = Request(G)
+    server.pause()
+    try:
+        await until(lambda: writing.stream.away)
+        with pytest.raises(QueueUnavailable, match="Redis is away"):
+            await writing.queue.put(request)
+    finally:
+        server.go_on()
+    await until(lambda: not writing.stream.away)
+    await writing.queue.put(request)
+    assert await writing.queue.take() == request
+    assert not writing.queue.away
+
+
+async def test_a_redis_that_forgot_the_newest_entries_is_not_written_on(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    """As one that was ended before it had written them to its disk. A gap would be hidden then."""
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    writer.write(chunk("a"))
+    await writer.flush()
+    kept = [await writing.client.execute_command("DUMP", key) for key in _keys()]
+    async with reading.stream.subscribe(SESSION) as subscription:
+        writer.write(chunk("b"))
+        seen = await writer.flush()
+        await read(subscription, ORIGIN, seen)
+        for key, dumped in zip(_keys(), kept, strict=True):
+            await writing.client.execute_command("RESTORE", key, 0, dumped, "REPLACE")
+        writer.write(chunk("c"))
+        await writer.flush()
+        assert writer.broken
+        assert len(await writing.stream.held(SESSION)) == 2
+        writer.restart(snapshot("abc"))
+        writer.write(DONE)
+        last = await writer.flush()
+        entries = await read(subscription, seen, last)
+        assert [entry.event for entry in entries] == [snapshot("abc"), DONE]
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+async def test_a_redis_that_forgot_one_of_the_keys_is_not_written_on(
+    writing: RedisLink, gone: int
+) -> None:
+    """As one that makes room for others."""
+    writer = writing.stream.writer(SESSION, 2)
+    writer.write(START)
+    await writer.flush()
+    await writing.client.execute_command("DEL", _keys()[gone])
+    writer.write(chunk("a"))
+    await writer.flush()
+    assert writer.broken
+    place = writer.restart(snapshot("a"))
+    last = await writer.flush()
+    held = await writing.stream.held(SESSION)
+    assert held[-1].event == snapshot("a")
+    assert held[-1].position == place == last
+    zombie = writing.stream.writer(SESSION, 1)
+    zombie.write(START)
+    await zombie.flush()
+    assert zombie.broken
+    assert len(await writing.stream.held(SESSION)) == len(held)
+
+
+async def test_a_repeat_of_what_is_stored_is_passed_over(writing: RedisLink) -> None:
+    """Its reply was lost: the same claim sends it again, with more."""
+    for events in ((START, chunk("a")), (START, chunk("a"), chunk("b"))):
+        writer = writing.stream.writer(SESSION, 1)
+        for event in events:
+            writer.write(event)
+        await writer.flush()
+    held = await writing.stream.held(SESSION)
+    assert [entry.event for entry in held] == [START, chunk("a"), chunk("b")]
+
+
+async def test_what_comes_in_order_is_not_read_again(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        await writing.client.execute_command("CONFIG", "RESETSTAT")
+        seen = ORIGIN
+        for fence in (1, 2):
+            writer = writing.stream.writer(SESSION, fence)
+            for event in (START, chunk("a"), chunk("b"), DONE):
+                writer.write(event)
+                last = await writer.flush()
+                await read(subscription, seen, last)
+                seen = last
+        stats = await writing.client.info("commandstats")
+        assert "cmdstat_evalsha" in stats
+        assert stats.get("cmdstat_xrange", {"calls": 0})["calls"] <= 1  # to begin with
+
+
+async def test_other_processes_are_told_that_a_session_is_removed(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    last = await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await read(subscription, ORIGIN, last)
+        waiting = asyncio.ensure_future(subscription.next(last))
+        await writing.stream.remove(SESSION)
+        with pytest.raises(PositionLost):
+            await asyncio.wait_for(waiting, PATIENCE)
+        assert list(await subscription.held()) == []
+
+
+async def test_a_stream_that_cannot_be_read_is_away_until_it_can(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    """Although its process is told what others write. What follows must not be left out for it."""
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    await writing.client.execute_command("RENAME", KEYS.events(SESSION), "kept")
+    await writing.client.execute_command("SET", KEYS.events(SESSION), "something else")
+    assert list(await reading.stream.held(SESSION)) == []
+    assert reading.stream.away
+    assert not reading.stream.is_out
+    await writing.client.execute_command("RENAME", "kept", KEYS.events(SESSION))
+    await until(lambda: not reading.stream.away)
+    assert len(await reading.stream.held(SESSION)) == 1

@@ -1,4 +1,5 @@
 import httpx
+import pytest
 
 from tests.interface.clients import assert_problem
 from tests.interface.doors import Doors
@@ -15,6 +16,23 @@ async def test_it_is_ready_while_the_database_answers(
     doors: Doors, http: httpx.AsyncClient
 ) -> None:
     assert (await http.get("/readyz")).status_code == 200
+    doors.database.away = 1
+    assert_problem(await http.get("/readyz"), 503, "database_unavailable")
+
+
+@pytest.mark.parametrize("what", ["queue", "stream"])
+async def test_without_queue_or_stream_it_is_ready_but_slower(
+    doors: Doors, http: httpx.AsyncClient, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = await http.get("/readyz")
+    assert ready.json() == {"status": "ready", "database": "ok", "queue": "ok"}
+    if what == "queue":
+        doors.queue.away = True
+    else:
+        monkeypatch.setattr(type(doors.stream), "away", True)
+    reply = await http.get("/readyz")
+    assert reply.status_code == 200
+    assert reply.json() == {"status": "degraded", "database": "ok", "queue": "away"}
     doors.database.away = 1
     assert_problem(await http.get("/readyz"), 503, "database_unavailable")
 
