@@ -125,6 +125,8 @@ class Case:
         """If `timed`, what the case limits is the time until all have ended, from now on."""
         oracle = Oracle(self.stack, self.questions, self.readers, within)
         found = await oracle()
+        for violation in found:
+            print(f"{violation.rule}: {violation.what}")  # noqa: T201 - pytest shows it
         if timed:
             self.worst = max(self.worst, oracle.took)
         return found

@@ -74,10 +74,12 @@ def durable(server: servers.Redis) -> Iterator[None]:
         server.start()
 
 
-async def goes_and_comes_back(run: Case) -> Question:
+async def goes_and_comes_back(run: Case, *, one_reader: bool = False) -> Question:
     """Redis, while one answer is followed and twenty others are given."""
     await all_are(run.stack, "ready")
-    question, hold = await run.in_mid_answer(CHUNKS // 2, pace=0.3)
+    question, hold = await run.in_mid_answer(CHUNKS // 2, readers=not one_reader, pace=0.3)
+    if one_reader:
+        await run.follow(Reader("live", run.stack.up_webs, question.session_id, "ws"))
     for _ in range(20):
         await run.ask(await run.session(readers=False), prompt=run.script(chunks=20, pace=0.1))
     await run.all_hear(question, lambda reader: len(reader.seen) > 1)
@@ -91,7 +93,7 @@ async def goes_and_comes_back(run: Case) -> Question:
 @pytest.mark.fault("T12", limit=L, runs=3)
 @pytest.mark.parametrize("keeps", ["nothing", "all"])
 async def test_redis_is_restarted(run: Case, keeps: str) -> None:
-    await run.stack.be(workers=TWO)
+    await run.stack.be(workers=("slow_upkeep", "slow_upkeep"))
     if keeps == "all":
         with durable(server_of(run)):
             await goes_and_comes_back(run)
@@ -105,8 +107,9 @@ async def test_redis_is_restarted(run: Case, keeps: str) -> None:
 
 @pytest.mark.fault("T12")
 async def test_redis_is_restarted_and_what_is_lost_is_not_noticed(run: Case) -> None:
-    await run.stack.be(workers=("gaps",))
-    await goes_and_comes_back(run)
+    """Neither by who writes nor by who reads; one reader, for each that comes makes all read."""
+    await run.stack.be(webs=("tails",), workers=("gaps",))
+    await goes_and_comes_back(run, one_reader=True)
     assert await run.broken(within=L) >= {Rule.SHOWN}
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import and_, true
 import application.submit_message
 from application.claim_generation import ClaimGeneration
 from application.end_generation import EndGeneration
+from application.events import Entry
 from application.following import Following
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
@@ -28,10 +29,12 @@ from domain.generation import MAX_ATTEMPTS, Ending, Generation
 from domain.position import Position
 from domain.repositories import Finished
 from infrastructure.redis import event_writer
+from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.event_writer import RedisEventWriter
 from infrastructure.redis.request_queue import RedisRequestQueue, Upkeep
 from infrastructure.redis.scripts import APPEND, KEEP_ENDED_MS, Script
 from infrastructure.redis.subscriber import Subscriber
+from infrastructure.redis.tail import Tail
 from infrastructure.sql import generation_rows
 from infrastructure.sql.generation_rows import this
 from infrastructure.sql.tables import generations, is_running
@@ -106,6 +109,17 @@ def gaps() -> None:
         writer._settle()
 
     replace(RedisEventWriter, break_=drop)
+
+
+def tails() -> None:
+    """What was lost on the way to a web process is not noticed either."""
+
+    def hear(tail: Tail, _: Position | None, entries: Sequence[Entry], now: float) -> None:
+        tail.is_known = True
+        tail.log.append([entry for entry in entries if entry.position > tail.log.top], now)
+
+    replace(Tail, hear=hear)
+    replace(RedisEventStream, _return=lambda _: None)
 
 
 def expiry() -> None:
@@ -255,6 +269,7 @@ LEFT_OUT: Final = {
         store_again,
         slow_upkeep,
         sweeper,
+        tails,
         watchdog,
     )
 }
