@@ -198,8 +198,8 @@ class Subscriber:
 
 
 async def _say(connection: AbstractConnection, *command: bytes) -> None:
-    """Whoever reads may have found it closed: redis-py would connect once more, for each who writes,
-    or fail over what is gone."""
+    """Whoever reads may have found it closed: redis-py would connect once more, for each who
+    writes, or fail over what is gone."""
     if not connection.is_connected:
         raise NotConnected("Connection lost.")
     try:
