@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up down test unit check bench format lock clean
+.PHONY: run up down test unit check bench faults format lock clean
 
 run: .venv/installed
 	$(BIN)/python main.py dev
@@ -30,6 +30,11 @@ check: .venv/installed-test
 # Prints the figures and writes them to docs/benchmarks.md; a minute or two.
 bench: .venv/installed-test
 	$(BIN)/python -m bench
+
+# What it must survive, with all seeds and at full length, and a table of it: half an hour. The suite
+# runs each case once. FAULT_SEEDS=7,8 runs those seeds.
+faults: .venv/installed-test
+	FAULTS=full $(BIN)/python -m pytest tests/faults
 
 format: .venv/installed-test
 	$(BIN)/ruff format .

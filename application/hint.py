@@ -14,4 +14,5 @@ async def hint(
     try:
         await queue.put(Request(generation_id, request_id))
     except QueueUnavailable as error:
-        log.warning("the hint for %s is late: %s", generation_id, error)
+        # No warning: while the queue is away it comes once for each message.
+        log.info("the hint for %s is late: %s", generation_id, error)

@@ -140,7 +140,8 @@ class Worker:
             try:
                 await self.queue.done(request)
             except Exception as error:
-                log.warning("the request for %s stays queued: %s", request.generation_id, error)
+                # That the queue is away is said elsewhere, once; this comes once for each request.
+                log.info("the request for %s stays queued: %s", request.generation_id, error)
 
         return asyncio.create_task(forget())
 

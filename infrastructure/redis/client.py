@@ -26,6 +26,7 @@ _CONNECTIONS: Final = 32
 """Of one client, to each server. A command takes a millisecond: hundreds of callers can wait for
 their turn, where each new connection would cost both sides more than the wait."""
 _DEFAULT_PORT: Final = 6379
+_CANCEL_AGAIN_SECONDS: Final = 1.0
 _SCHEMES: Final = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 _NODE: Final = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII)
 _DATABASE: Final = re.compile(r"/?|/([0-9]{1,5})", re.ASCII)
@@ -87,6 +88,17 @@ async def close_client(client: Client) -> None:
     """Raises nothing: a server that hangs does not say goodbye."""
     with suppress(*FAILURES):
         await client.aclose()
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Returns once they have ended, however. Before Python 3.12 `asyncio.wait_for`, through which
+    redis-py writes, swallows a cancellation that comes when it is just done; so it is repeated."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=_CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)  # nobody else asks for what they raised
 
 
 def said_by(error: BaseException) -> str:

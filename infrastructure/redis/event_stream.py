@@ -18,7 +18,7 @@ from application.events import Entry
 from application.ports import PositionLost, Subscription
 from domain.identifiers import SessionId
 from domain.position import ORIGIN, Position
-from infrastructure.redis.client import FAILURES, Client, said_by
+from infrastructure.redis.client import FAILURES, Client, cancel, said_by
 from infrastructure.redis.event_codec import decode_event
 from infrastructure.redis.event_writer import Flusher, RedisEventWriter
 from infrastructure.redis.keys import Keys
@@ -65,10 +65,7 @@ class RedisEventStream:
         self._begin(self._upkeep())
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await cancel(*self._tasks)
         await self._flusher.close()
 
     def writer(self, session_id: SessionId, fence: int) -> RedisEventWriter:

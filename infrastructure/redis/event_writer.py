@@ -16,7 +16,7 @@ from application.events import Chunk, Entry, Reasoning, Snapshot, StreamEvent
 from domain.identifiers import SessionId
 from domain.position import Position
 from infrastructure.joining import Piece, join
-from infrastructure.redis.client import FAILURES, Client, said_by
+from infrastructure.redis.client import FAILURES, Client, cancel, said_by
 from infrastructure.redis.event_codec import encode_event
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.scripts import APPEND, STORED
@@ -163,8 +163,7 @@ class Flusher:
         if self._timer is not None:
             self._timer.cancel()
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait((self._running,))
+            await cancel(self._running)
         self.give_up()
 
     def flush(self, writer: RedisEventWriter, *, at_once: bool) -> None:

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from application.ports import Request
 from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId
-from infrastructure.redis.client import FAILURES, close_client, open_client, said_by
+from infrastructure.redis.client import FAILURES, cancel, close_client, open_client, said_by
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +159,7 @@ class RedisRequestQueue:
         if self._reading is not None:
             # Not in the midst of a read: Redis would hand out to nobody what comes just then.
             await asyncio.wait([self._reading], timeout=_BLOCK_SECONDS + _ANSWER_SECONDS)
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+            await cancel(self._reading)
         with suppress(*FAILURES):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 while self._spare:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as NotConnected
 
-from infrastructure.redis.client import FAILURES, Client, said_by
+from infrastructure.redis.client import FAILURES, Client, cancel, said_by
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,7 @@ class Subscriber:
 
     async def close(self) -> None:
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait((self._running,))
+            await cancel(self._running)
         self._lost()
 
     async def listen(self, channel: bytes, heard: Heard) -> bool:
@@ -117,15 +117,12 @@ class Subscriber:
                 asyncio.create_task(work(connection))
                 for work in (self._send_all, self._watch, self._read)
             ]
-            await connection.send_command("PING", check_health=False)
+            await _say(connection, b"PING")
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
+            await cancel(*tasks)
             await connection.disconnect(nowait=True)
 
     async def _send_all(self, connection: AbstractConnection) -> None:
@@ -141,14 +138,14 @@ class Subscriber:
                         break
                     channels.append(channel)
                 del unsent[: len(channels)]
-                await connection.send_command(command, *channels, check_health=False)
+                await _say(connection, command, *channels)
 
     async def _watch(self, connection: AbstractConnection) -> None:
         while True:
             self._silent = True
             await asyncio.sleep(self.ping_seconds)
             if self._silent:
-                await connection.send_command("PING", check_health=False)
+                await _say(connection, b"PING")
                 await asyncio.sleep(self.ping_seconds)
                 if self._silent:
                     raise TimeoutError
@@ -198,6 +195,17 @@ class Subscriber:
         if was_there:
             for tell in self.on_loss:
                 tell()
+
+
+async def _say(connection: AbstractConnection, *command: bytes) -> None:
+    """Whoever reads may have found it closed: redis-py would connect once more, for each who
+    writes, or fail over what is gone."""
+    if not connection.is_connected:
+        raise NotConnected("Connection lost.")
+    try:
+        await connection.send_command(*command, check_health=False)
+    except AttributeError:
+        raise NotConnected("Connection lost.") from None
 
 
 async def _connection(client: Client) -> AbstractConnection:
