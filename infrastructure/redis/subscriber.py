@@ -49,6 +49,8 @@ class Subscriber:
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _silent: bool = field(default=False, init=False)
     _told_away: bool = field(default=False, init=False)
+    _asks: bool = field(default=False, init=False)
+    """Whether it is connected, and has been told what to subscribe to; it may be away still."""
     _running: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def start(self, patience: float) -> None:
@@ -68,10 +70,11 @@ class Subscriber:
     async def listen(self, channel: bytes, heard: Heard) -> bool:
         """From when it returns True, all that is published there is heard. False if it is away."""
         self._heard[channel] = heard
+        if self._asks:
+            self._send(b"SUBSCRIBE", channel)
+            self._unconfirmed[channel] += 1
         if self.away:
             return False  # it will be listened to when it is back
-        self._send(b"SUBSCRIBE", channel)
-        self._unconfirmed[channel] += 1
         waiting = self._waiting.get(channel)
         if waiting is None:
             waiting = self._waiting[channel] = asyncio.get_running_loop().create_future()
@@ -80,7 +83,7 @@ class Subscriber:
 
     def leave(self, channel: bytes) -> None:
         del self._heard[channel]
-        if not self.away:
+        if self._asks:
             self._send(b"UNSUBSCRIBE", channel)
 
     def _send(self, command: bytes, channel: bytes) -> None:
@@ -109,6 +112,7 @@ class Subscriber:
                 await connection.connect()  # type: ignore[no-untyped-call]
             self._unsent = [(b"SUBSCRIBE", channel) for channel in self._heard]
             self._unconfirmed = Counter(self._heard.keys())
+            self._asks = True
             self._unsent_any.set()
             tasks = [
                 asyncio.create_task(work(connection))
@@ -186,6 +190,7 @@ class Subscriber:
 
     def _lost(self) -> None:
         was_there, self.away = not self.away, True
+        self._asks = False
         self._unsent.clear()
         self._unconfirmed.clear()
         for waiting in self._waiting.values():
