@@ -29,6 +29,11 @@ class Tail:
         self.is_behind = False
         self.is_refreshing = False
 
+    @property
+    def read_up_to(self) -> Position | None:
+        """What comes after it is to be read; None if all is."""
+        return self.log.top if self.is_known else None
+
     def hear(self, previous: Position | None, entries: Sequence[Entry], now: float) -> None:
         """What was published. `previous` is what Redis held before it, if anything."""
         log = self.log

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from application.events import Chunk, Done, Entry, Snapshot, Start
 from application.ports import PositionLost, Request, Subscription
@@ -12,6 +13,7 @@ from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.link import RedisLink, open_redis
+from infrastructure.redis.subscriber import Subscriber
 from tests import servers
 from tests.builders import SESSION
 
@@ -438,3 +440,75 @@ async def test_a_stream_that_cannot_be_read_is_away_until_it_can(
     await writing.client.execute_command("RENAME", "kept", KEYS.events(SESSION))
     await until(lambda: not reading.stream.away)
     assert len(await reading.stream.held(SESSION)) == 1
+
+
+async def test_what_begins_in_the_midst_is_not_held(
+    server: servers.Redis, writing: RedisLink, reading: RedisLink
+) -> None:
+    """A process holds the newest entries of what is followed here. Without those before them they
+    are no text: whoever is shown them must have read the others first."""
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    writer.write(chunk("a"))
+    seen = await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        writer.write(chunk("b"))
+        last = await writer.flush()
+        await read(subscription, seen, last)
+        server.pause()
+        try:
+            assert list(await subscription.held()) == []
+            await until(lambda: reading.stream.away)
+            assert list(await subscription.held()) == []
+        finally:
+            server.go_on()
+
+
+async def test_who_begins_to_follow_just_when_redis_is_found_again_hears_it(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected, may_ask = asyncio.Event(), asyncio.Event()
+    send_all = Subscriber._send_all
+
+    async def send_late(self: Subscriber, connection: AbstractConnection) -> None:
+        if self is reading.subscriber:
+            connected.set()
+            await may_ask.wait()
+        await send_all(self, connection)
+
+    async with reading.stream.subscribe(SessionId("another")):
+        monkeypatch.setattr(Subscriber, "_send_all", send_late)
+        await writing.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        async with asyncio.timeout(PATIENCE):
+            await connected.wait()
+        async with reading.stream.subscribe(SESSION) as subscription:
+            await subscription.held()
+            may_ask.set()
+            await until(lambda: not (writing.stream.away or reading.stream.away))
+            assert list(await asyncio.wait_for(subscription.held(), PATIENCE)) == []
+            waiting = asyncio.ensure_future(read(subscription, ORIGIN, Position(1, 0)))
+            await asyncio.sleep(0)
+            writer = writing.stream.writer(SESSION, 1)
+            writer.write(START)
+            await writer.flush()
+            assert [entry.event for entry in await waiting] == [START]
+
+
+async def test_one_stream_that_can_t_be_read_keeps_no_other_from_being_read(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    other = SessionId("other")
+    await writing.client.execute_command("SET", KEYS.events(other), "not a stream")
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    seen = await writer.flush()
+    async with reading.stream.subscribe(other), reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        waiting = asyncio.ensure_future(read(subscription, seen, seen.next))
+        channel = KEYS.channel(SESSION)
+        reading.subscriber._heard[channel] = lambda _: None  # it is lost on its way
+        writer.write(chunk("a"))
+        await writer.flush()
+        await writing.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        assert [entry.event for entry in await waiting] == [chunk("a")]
