@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as NotConnected
 
 from infrastructure.redis.client import FAILURES, Client, said_by
 
@@ -49,6 +50,7 @@ class Subscriber:
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _silent: bool = field(default=False, init=False)
     _told_away: bool = field(default=False, init=False)
+    _pings: bool = field(default=False, init=False)
     _asks: bool = field(default=False, init=False)
     """Whether it is connected, and has been told what to subscribe to; it may be away still."""
     _running: "asyncio.Task[None] | None" = field(default=None, init=False)
@@ -90,6 +92,10 @@ class Subscriber:
         self._unsent.append((command, channel))
         self._unsent_any.set()
 
+    def _ping(self) -> None:
+        self._pings = True
+        self._unsent_any.set()
+
     async def _run(self) -> None:
         while True:
             try:
@@ -114,19 +120,17 @@ class Subscriber:
             self._unconfirmed = Counter(self._heard.keys())
             self._asks = True
             self._unsent_any.set()
-            tasks = [
-                asyncio.create_task(work(connection))
-                for work in (self._send_all, self._watch, self._read)
-            ]
-            await connection.send_command("PING", check_health=False)
+            # Only one sends: whoever fails closes the connection under all others.
+            works = (self._send_all(connection), self._watch(), self._read(connection))
+            tasks = [asyncio.create_task(work) for work in works]
+            self._ping()
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             for task in tasks:
                 task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await connection.disconnect(nowait=True)
 
     async def _send_all(self, connection: AbstractConnection) -> None:
@@ -142,14 +146,17 @@ class Subscriber:
                         break
                     channels.append(channel)
                 del unsent[: len(channels)]
-                await connection.send_command(command, *channels, check_health=False)
+                await _send(connection, command, *channels)
+            if self._pings:
+                self._pings = False
+                await _send(connection, b"PING")
 
-    async def _watch(self, connection: AbstractConnection) -> None:
+    async def _watch(self) -> None:
         while True:
             self._silent = True
             await asyncio.sleep(self.ping_seconds)
             if self._silent:
-                await connection.send_command("PING", check_health=False)
+                self._ping()
                 await asyncio.sleep(self.ping_seconds)
                 if self._silent:
                     raise TimeoutError
@@ -157,7 +164,7 @@ class Subscriber:
     async def _read(self, connection: AbstractConnection) -> None:
         read: Callable[..., Awaitable[Any]] = connection.read_response
         while True:
-            message = await read(timeout=float("inf"))
+            message = await read(timeout=float("inf"), disconnect_on_error=False)
             self._silent = False
             match message:
                 case [b"message", channel, data]:
@@ -200,6 +207,13 @@ class Subscriber:
         if was_there:
             for tell in self.on_loss:
                 tell()
+
+
+async def _send(connection: AbstractConnection, *command: bytes) -> None:
+    try:
+        await connection.send_command(*command, check_health=False)
+    except RuntimeError as error:  # what uvloop raises for a connection that was closed just now
+        raise NotConnected("Connection closed.") from error
 
 
 async def _connection(client: Client) -> AbstractConnection:
