@@ -1,10 +1,11 @@
 """The event stream over Redis when Redis is not well; its promises are in `contracts/`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection
 
 from application.events import Chunk, Done, Entry, Snapshot, Start
 from application.ports import PositionLost, Request, Subscription
@@ -512,3 +513,46 @@ async def test_one_stream_that_can_t_be_read_keeps_no_other_from_being_read(
         await writer.flush()
         await writing.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         assert [entry.event for entry in await waiting] == [chunk("a")]
+
+
+SEND = Connection.send_command
+
+
+async def send_to_nobody(connection: Connection, *command: str, **options: bool) -> None:
+    """What comes of it if the connection is closed under the one who sends."""
+    if connection.protocol == 3:  # not the one that listens
+        return await SEND(connection, *command, **options)
+    await asyncio.sleep(0.02)
+    raise AttributeError
+
+
+async def send_to_closed(connection: Connection, *command: str, **options: bool) -> None:
+    if connection.protocol == 3:
+        return await SEND(connection, *command, **options)
+    raise RuntimeError("unable to perform operation on a closed transport")
+
+
+@pytest.mark.parametrize("send", [SEND, send_to_nobody, send_to_closed])
+async def test_what_takes_connections_and_closes_them_is_told_of_once(
+    send: Callable[..., Awaitable[None]],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a proxy does whose server is away."""
+    came = 0
+
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        writer.close()
+
+    monkeypatch.setattr(Connection, "send_command", send)
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        async with open_redis(f"redis://127.0.0.1:{port}", KEYS) as link:
+            async with link.stream.subscribe(SESSION):
+                await until(lambda: came > 4)
+            assert link.stream.away
+        gc.collect()
+        await asyncio.sleep(0)
+    assert [record.levelname for record in caplog.records] == ["WARNING"], caplog.text
