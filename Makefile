@@ -2,10 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test unit check bench faults format lock clean
+.PHONY: run up down test unit check bench faults format lock clean
 
 run: .venv/installed
 	$(BIN)/python main.py dev
+
+# The whole service in containers; needs docker only. `down` keeps the data.
+up:
+	docker compose up --detach --build --wait
+
+down:
+	docker compose down
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest

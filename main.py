@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
-from application.ports import EventStream, RequestQueue, WakeUps
+from application.ports import EventStream, OpenUnitOfWork, RequestQueue, WakeUps
 from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
@@ -59,6 +60,8 @@ QUIET: Final = (
     "uvicorn.error",
     "websockets",
 )
+BEAT_SECONDS: Final = 2.0
+"""How often a worker shows that it lives."""
 KEY_FILE: Final = "encryption.key"
 """Beside the database whose keys it seals, if that is a file elsewhere; else in `data/`."""
 PERSONAS_SECONDS: Final = 1.0
@@ -308,12 +311,38 @@ async def run_worker(settings: Settings) -> None:
         settings = settings.model_copy(update={"auth_mode": AuthMode.REQUIRED})
     async with open_ports(settings, embedded=False) as ports:
         worker = worker_of(settings, ports)
-        with obeying_signals(stop.set, worker.hurry):
-            worker.start()
-            log.info("the worker takes requests")
-            await stop.wait()
-            await worker.drain(settings.shutdown_grace)
+        async with beating(ports.open_unit_of_work, settings.heartbeat_file):
+            with obeying_signals(stop.set, worker.hurry):
+                worker.start()
+                log.info("the worker takes requests")
+                await stop.wait()
+                await worker.drain(settings.shutdown_grace)
     log.info("the worker has stopped")
+
+
+@asynccontextmanager
+async def beating(open_unit_of_work: OpenUnitOfWork, file: Path | None) -> AsyncIterator[None]:
+    """A worker has no door to ask at whether it is well. So it touches this file for as long as its
+    loop turns and the database answers. Raises NotReady."""
+
+    async def beat() -> None:
+        assert file is not None
+        async with open_unit_of_work(read_only=True) as work:
+            await work.sessions.reached(())
+        await asyncio.to_thread(file.touch)
+
+    if file is None:
+        yield
+        return
+    try:
+        await beat()
+    except OSError as error:
+        raise NotReady(f"HEARTBEAT_FILE: {file} can't be written: {error.strerror}") from error
+    beats = asyncio.create_task(repeat(BEAT_SECONDS, beat))
+    try:
+        yield
+    finally:
+        beats.cancel()
 
 
 async def run_migrate(settings: Settings) -> None:

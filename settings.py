@@ -9,12 +9,14 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from domain.base_url import clean_base_url
 
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 MIN_SECRET_KEY_CHARACTERS: Final = 32
+SECRETS_FOLDER: Final = Path("/run/secrets")
+"""Where containers are given what should not be in their environment: a file a setting."""
 
 _BRACKETS: Final = {ord("["): None, ord("]"): None}
 _HOST: Final = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
@@ -76,6 +78,7 @@ class Settings(BaseSettings):
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
     simulated_delay: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.2
     simulated_chunks: Annotated[int, Field(ge=1, le=1_000_000)] = 400
+    heartbeat_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
@@ -118,12 +121,19 @@ class Settings(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """From the environment; what is given by hand goes before it. Raises BadSettings."""
+    """What is given by hand goes first, then the environment, `.env`, and the files of
+    SECRETS_FOLDER. Raises BadSettings."""
     given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
+        if SECRETS_FOLDER.is_dir():
+            given["_secrets_dir"] = SECRETS_FOLDER
         settings = Settings(**given)
     except (OSError, UnicodeError) as error:
         raise BadSettings(f".env can't be read: {error}") from None
+    except SettingsError as error:
+        cause = error.__cause__
+        why = cause.strerror if isinstance(cause, OSError) else "it is no text"
+        raise BadSettings(f"a file in {SECRETS_FOLDER} can't be read: {why}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadSettings(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = logging.getLogger("llm_chat.access")
 
 _ACCEPTED: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""Asked every few seconds by whoever watches; only an answer that is not well is worth a line."""
 
 
 def request_id_of(scope: Scope) -> str:
@@ -43,7 +45,9 @@ class RequestIds:
                 ]
                 milliseconds = (perf_counter() - began) * 1000
                 status = message["status"]
-                log.info("%s %r %d %.1fms %s", *name, status, milliseconds, request_id)
+                well = status < 400 and scope["path"] in _PROBES
+                level = logging.DEBUG if well else logging.INFO
+                log.log(level, "%s %r %d %.1fms %s", *name, status, milliseconds, request_id)
             elif message["type"] == "websocket.accept":
                 log.info("%s %r accepted %s", *name, request_id)
             await send(message)

@@ -1,3 +1,5 @@
+import logging
+
 import httpx
 import pytest
 
@@ -43,3 +45,14 @@ async def test_it_is_not_ready_while_it_drains(doors: Doors, http: httpx.AsyncCl
     assert_problem(reply, 503, "restarting")
     assert int(reply.headers["retry-after"]) > 0
     assert (await http.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_only_what_is_not_well_is_told_to_whoever_reads_the_log(
+    doors: Doors, http: httpx.AsyncClient, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "llm_chat.access")
+    await http.get(path)
+    assert not caplog.records
+    await http.post(path)
+    assert f"POST '{path}' 405" in caplog.text
