@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 256
 """Entries handed to a subscriber in one batch; sessions read again in one trip."""
 
+_READS: Final = 4
+"""At a time: what is read takes this process's time, and more reads at once would only make all of
+them late."""
 _UPKEEP_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _MOST_REMOVALS: Final = 10_000
@@ -49,7 +52,8 @@ class RedisEventStream:
         self._is_unreadable = False
         """A read failed lately, although there is a connection to listen; it is still tried."""
         self._removals: Final[dict[SessionId, None]] = {}
-        self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._reading: Final = asyncio.Semaphore(_READS)
+        self._tasks: Final[set[asyncio.Task[Any]]] = set()
 
     @property
     def away(self) -> bool:
@@ -92,22 +96,48 @@ class RedisEventStream:
             tail.log.changed_at = monotonic()
 
     async def held(self, session_id: SessionId) -> Sequence[Entry]:
+        return await self.held_since(session_id, None)
+
+    async def held_since(self, session_id: SessionId, since: Position | None) -> Sequence[Entry]:
         tail = self._tails.get(session_id)
-        if tail is not None and tail.log.is_over:
-            return ()
-        # What is shared here may begin in the midst of an answer: it is no substitute.
+        if tail is not None:
+            if tail.log.is_over:
+                return ()
+            known = tail.held() if since is None else tail.since(since)
+            if known is not None:
+                return known
+        # What else is shared here may begin in the midst of an answer: it is no substitute.
         if self.is_out:
             return ()
         try:
-            floor, entries = await self._read_one(session_id, None)
+            if since is not None:
+                _, entries = await self._read_one(session_id, _just_before(since))
+            elif tail is None:
+                _, entries = await self._read_one(session_id, None)
+            else:
+                entries = await self._read_whole(session_id, tail)
         except FAILURES as error:
             log.debug("a stream can't be read: %s", said_by(error))
             self._note_unreadable()
             return ()
-        if tail is not None:
-            tail.read(floor, entries, monotonic())
-            if tail.log.is_over:
-                return ()
+        return () if tail is not None and tail.log.is_over else entries
+
+    async def _read_whole(self, session_id: SessionId, tail: Tail) -> Sequence[Entry]:
+        """Once for all who want it at this moment."""
+        if tail.reading is None:
+            tail.reading = asyncio.create_task(self._read_for_all(session_id, tail))
+            self._tasks.add(tail.reading)
+            tail.reading.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(tail.reading)
+
+    async def _read_for_all(self, session_id: SessionId, tail: Tail) -> Sequence[Entry]:
+        listened = tail.is_listening
+        try:
+            floor, entries = await self._read_one(session_id, None)
+        finally:
+            tail.reading = None
+        tail.read(floor, entries, monotonic())
+        tail.whole = tuple(entries) if listened else None
         return entries
 
     async def remove(self, session_id: SessionId) -> None:
@@ -157,7 +187,8 @@ class RedisEventStream:
             since = "-" if after is None else _after(after)
             pipeline.execute_command("XRANGE", events, since, "+", *limit)
         try:
-            answers = await pipeline.execute(raise_on_error=False)
+            async with self._reading:
+                answers = await pipeline.execute(raise_on_error=False)
         except FAILURES:
             self._note_unreadable()
             raise
@@ -284,8 +315,8 @@ class _Subscription:
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False
 
-    async def held(self) -> Sequence[Entry]:
-        return await self._stream.held(self._session_id)
+    async def held(self, since: Position | None = None) -> Sequence[Entry]:
+        return await self._stream.held_since(self._session_id, since)
 
     async def next(self, after: Position) -> Sequence[Entry]:
         while True:
@@ -329,6 +360,10 @@ class _Subscription:
     def notify(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _just_before(position: Position) -> Position:
+    return Position(position.fence, position.seq - 1)
 
 
 def _after(position: Position) -> str:

@@ -71,6 +71,21 @@ async def test_events_are_held_in_their_places(stream: EventStream) -> None:
     ]
 
 
+async def test_what_is_held_from_a_position_on(stream: EventStream) -> None:
+    await answer(stream, "first", 1)
+    await answer(stream, "second", 2)
+    async with stream.subscribe(SESSION) as subscription:
+        for _ in range(2):  # also when it was read before
+            everything = list(await stream.held(SESSION))
+            for index, entry in enumerate(everything):
+                rest = list(await subscription.held(entry.position))
+                assert shown(rest) == shown(everything[index:])
+            between = list(await subscription.held(Position(1, 99)))
+            assert shown(between) == shown(everything[3:])
+            assert list(await subscription.held(Position(2, 99))) == []
+            assert shown(list(await subscription.held())) == shown(everything)
+
+
 async def test_a_subscriber_gets_what_is_written_after_it_came(stream: EventStream) -> None:
     async with stream.subscribe(SESSION) as subscription:
         waiting = asyncio.create_task(read(subscription, ORIGIN, Position(1, 2)))

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 from redis.asyncio.connection import AbstractConnection, Connection
@@ -457,6 +458,7 @@ async def test_what_begins_in_the_midst_is_not_held(
         writer.write(chunk("b"))
         last = await writer.flush()
         await read(subscription, seen, last)
+        reading.stream._tails[SESSION].shorten(0)  # as is done every few seconds
         server.pause()
         try:
             assert list(await subscription.held()) == []
@@ -556,3 +558,32 @@ async def test_what_takes_connections_and_closes_them_is_told_of_once(
         gc.collect()
         await asyncio.sleep(0)
     assert [record.levelname for record in caplog.records] == ["WARNING"], caplog.text
+
+
+async def test_a_stream_is_read_once_for_many_and_not_again_for_who_comes_back(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    for event in (START, chunk("a"), chunk("b")):
+        writer.write(event)
+    seen = await writer.flush()
+    async with AsyncExitStack() as following:
+        many = [
+            await following.enter_async_context(reading.stream.subscribe(SESSION))
+            for _ in range(50)
+        ]
+        await writing.client.execute_command("CONFIG", "RESETSTAT")
+        held = await asyncio.gather(*(each.held() for each in many))
+        assert {len(each) for each in held} == {3}
+        writer.write(chunk("c"))
+        last = await writer.flush()
+        await read(many[0], seen, last)
+        for each in many:
+            assert [entry.event for entry in await each.held()][1:] == [
+                chunk("a"),
+                chunk("b"),
+                chunk("c"),
+            ]
+            assert [entry.event for entry in await each.held(last)] == [chunk("c")]
+        stats = await writing.client.info("commandstats")
+        assert stats["cmdstat_xrange"]["calls"] == 2  # the first entry, and all of them
