@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final
 
+from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, RedisError
 
 from application.events import Entry
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 256
 """Entries handed to a subscriber in one batch; sessions read again in one trip."""
 
+_READS_AT_ONCE: Final = 4
+"""For subscribers. They share one processor: of more at once none would be done in time, and all
+would be tried again."""
+
 _UPKEEP_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _MOST_REMOVALS: Final = 10_000
@@ -47,6 +52,7 @@ class RedisEventStream:
         self._flusher: Final = Flusher(client, keys, subscriber)
         self._tails: Final[dict[SessionId, Tail]] = {}
         self._removals: Final[dict[SessionId, None]] = {}
+        self._reads: Final = asyncio.Semaphore(_READS_AT_ONCE)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
 
     @property
@@ -95,7 +101,8 @@ class RedisEventStream:
         if self.away:
             return ()
         try:
-            floor, entries = await self._read_one(session_id, None)
+            async with self._turn():
+                floor, entries = await self._read_one(session_id, None)
         except FAILURES as error:
             log.debug("a stream can't be read: %s", said_by(error))
             return ()
@@ -128,11 +135,19 @@ class RedisEventStream:
         self, session_id: SessionId, tail: Tail, after: Position
     ) -> Sequence[Entry]:
         """Some of what comes after a position. Raises PositionLost, and one of FAILURES."""
-        floor, entries = await self._read_one(session_id, after, _AT_ONCE)
+        async with self._turn():
+            floor, entries = await self._read_one(session_id, after, _AT_ONCE)
         tail.read(max(floor, after) if entries else floor, entries, monotonic())
         if after < floor:
             raise PositionLost(floor)
         return entries
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._reads:
+            if self.away:
+                raise NotConnected("Redis is away.")
+            yield
 
     async def _read_one(
         self, session_id: SessionId, after: Position | None, most: int | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 from redis.asyncio.connection import AbstractConnection, Connection
@@ -12,6 +13,7 @@ from application.ports import PositionLost, Request, Subscription
 from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
+from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.link import RedisLink, open_redis
 from infrastructure.redis.subscriber import Subscriber
@@ -470,3 +472,29 @@ async def test_what_takes_connections_and_closes_them_is_told_of_once(
         gc.collect()
         await asyncio.sleep(0)
     assert [record.levelname for record in caplog.records] == ["WARNING"], caplog.text
+
+
+async def test_many_who_come_at_once_read_in_turns(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once would take so long that none is answered in time."""
+    at_once, most = 0, 0
+    read_one = RedisEventStream._read_one
+
+    async def count(stream: RedisEventStream, session_id: SessionId, *rest: Any) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            return await read_one(stream, session_id, *rest)
+        finally:
+            at_once -= 1
+
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    monkeypatch.setattr(RedisEventStream, "_read_one", count)
+    async with reading.stream.subscribe(SESSION) as subscription:
+        held = await asyncio.gather(*(subscription.held() for _ in range(50)))
+        assert all([entry.event for entry in each] == [START] for each in held)
+    assert 1 < most <= 4
