@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Final
 
+from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, RedisError
 
 from application.events import Entry
@@ -31,9 +32,10 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 256
 """Entries handed to a subscriber in one batch; sessions read again in one trip."""
 
-_READS: Final = 4
-"""At a time: what is read takes this process's time, and more reads at once would only make all of
-them late."""
+_READS_AT_ONCE: Final = 4
+"""For subscribers. They share one processor: of more at once none would be done in time, and all
+would be tried again."""
+
 _UPKEEP_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _MOST_REMOVALS: Final = 10_000
@@ -52,7 +54,7 @@ class RedisEventStream:
         self._is_unreadable = False
         """A read failed lately, although there is a connection to listen; it is still tried."""
         self._removals: Final[dict[SessionId, None]] = {}
-        self._reading: Final = asyncio.Semaphore(_READS)
+        self._reads: Final = asyncio.Semaphore(_READS_AT_ONCE)
         self._tasks: Final[set[asyncio.Task[Any]]] = set()
 
     @property
@@ -165,11 +167,19 @@ class RedisEventStream:
             raise PositionLost(floor)
         return entries
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._reads:
+            if self.is_out:
+                raise NotConnected("Redis is away.")
+            yield
+
     async def _read_one(
         self, session_id: SessionId, after: Position | None, most: int | None = None
     ) -> Read:
         """Raises one of FAILURES."""
-        (read,) = await self._read([(session_id, after)], most)
+        async with self._turn():
+            (read,) = await self._read([(session_id, after)], most)
         if isinstance(read, Exception):
             raise read
         return read
@@ -187,8 +197,7 @@ class RedisEventStream:
             since = "-" if after is None else _after(after)
             pipeline.execute_command("XRANGE", events, since, "+", *limit)
         try:
-            async with self._reading:
-                answers = await pipeline.execute(raise_on_error=False)
+            answers = await pipeline.execute(raise_on_error=False)
         except FAILURES:
             self._note_unreadable()
             raise

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from redis.asyncio.connection import AbstractConnection, Connection
@@ -13,6 +14,7 @@ from application.ports import PositionLost, Request, Subscription
 from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
+from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.link import RedisLink, open_redis
 from infrastructure.redis.subscriber import Subscriber
@@ -587,3 +589,29 @@ async def test_a_stream_is_read_once_for_many_and_not_again_for_who_comes_back(
             assert [entry.event for entry in await each.held(last)] == [chunk("c")]
         stats = await writing.client.info("commandstats")
         assert stats["cmdstat_xrange"]["calls"] == 2  # the first entry, and all of them
+
+
+async def test_many_sessions_that_are_read_at_once_are_read_in_turns(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_many = RedisEventStream._read
+    at_once = most = 0
+
+    async def count(stream: RedisEventStream, *what: Any) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            return await read_many(stream, *what)
+        finally:
+            at_once -= 1
+
+    sessions = [SessionId(str(number)) for number in range(50)]
+    for session_id in sessions:
+        writer = writing.stream.writer(session_id, 1)
+        writer.write(START)
+        await writer.flush()
+    monkeypatch.setattr(RedisEventStream, "_read", count)
+    held = await asyncio.gather(*(reading.stream.held(session_id) for session_id in sessions))
+    assert all([entry.event for entry in each] == [START] for each in held)
+    assert 1 < most <= 4
