@@ -24,7 +24,7 @@ CHUNKS: Final = 8
 """Of an answer in whose midst something happens."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Case:
     stack: Stack
     seed: int

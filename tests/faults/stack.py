@@ -32,7 +32,7 @@ WEBS: Final = 2
 WORKERS: Final = 3
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Place:
     """A process of the product, its successors after each restart, and its ways to the servers."""
 
@@ -105,7 +105,7 @@ class Place:
             self.thaw()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Stack:
     database_url: str
     """Past the proxies."""

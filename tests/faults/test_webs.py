@@ -84,7 +84,7 @@ async def test_a_web_process_is_killed_and_nothing_is_shown_again(run: Case) -> 
     await run.stack.webs[0].kill()
     reader.connected.clear()
     hold.go_on.set()
-    assert await run.broken(within=L) & {Rule.SHOWN, Rule.ENDS}
+    assert await run.broken(within=3) & {Rule.SHOWN, Rule.ENDS}
 
 
 async def accepted_and_not_hinted(run: Case, key: str) -> None:
