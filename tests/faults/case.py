@@ -9,9 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-import httpx
-
-from tests.end_to_end.processes import PATIENCE, Json, Process
+from tests.end_to_end.processes import PATIENCE, Json
 from tests.faults.oracle import Oracle, Question, Rule, Violation
 from tests.faults.readers import Reader
 from tests.faults.scripted_model import Hold, Script
@@ -24,7 +22,7 @@ CHUNKS: Final = 8
 """Of an answer in whose midst something happens."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Case:
     stack: Stack
     seed: int
@@ -165,12 +163,3 @@ async def case(stack: Stack, seed: int) -> AsyncIterator[Case]:
         yield made
     finally:
         await made.close()
-
-
-async def code_of(web: Process, path: str) -> int:
-    """The status of a reply; 0 if there is none."""
-    async with web.http() as http:
-        try:
-            return (await http.get(path)).status_code
-        except httpx.TransportError:
-            return 0

@@ -17,7 +17,7 @@ from tests.faults.readers import ENDS, Reader
 from tests.faults.scripted_model import Script
 from tests.faults.stack import Stack
 
-SETTLE_SECONDS: Final = 5.0
+_SETTLE_SECONDS: Final = 5.0
 """Until what is done beside an answer is done too: a request is taken from the queue, a heartbeat
 finds that nothing is held."""
 _LATE: Final = 8
@@ -71,7 +71,7 @@ class Oracle:
     readers: Sequence[Reader]
     within: float = PATIENCE
     """Seconds until all must have ended, from now on."""
-    settle: float = SETTLE_SECONDS
+    settle: float = _SETTLE_SECONDS
     took: float = 0.0
     """Seconds until all had ended."""
 

@@ -15,7 +15,7 @@ class Hold:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Telling:
     """One call that came for a question, and what it was told so far."""
 
@@ -24,7 +24,7 @@ class Telling:
     whole: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Script:
     """How a question is answered. Each call for it is told another text, so that nobody can mistake
     one for the other: the first call's chunks are `1.0 `, `1.1 `, … with something beside ASCII."""
@@ -46,7 +46,7 @@ class Script:
             yield f"{call}.{number} ½😀 " + "x" * self.size
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ScriptedModel:
     """A script for an upstream: by the last message of the prompt it knows which one to follow."""
 

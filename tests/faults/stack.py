@@ -32,7 +32,7 @@ WEBS: Final = 2
 WORKERS: Final = 3
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Place:
     """A process of the product, its successors after each restart, and its ways to the servers."""
 
@@ -72,10 +72,10 @@ class Place:
         assert self.up.running is not None
         return self.up.running.pid
 
-    async def start(self, without: str = "", **settings: str) -> None:
+    async def start(self, without: str = "") -> None:
         self._before, self._forgotten = self.log, 0
         self.without = without
-        made = Process(self.folder, self.command, {**self.settings, **settings})
+        made = Process(self.folder, self.command, dict(self.settings))
         if without:
             made.program = ("-m", "tests.faults.without", without, "--")
             made.environment["PYTHONPATH"] = str(ROOT)
@@ -105,7 +105,7 @@ class Place:
             self.thaw()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Stack:
     database_url: str
     """Past the proxies."""
@@ -136,10 +136,9 @@ class Stack:
         self,
         webs: Sequence[str] = ("", ""),
         workers: Sequence[str] = ("", "", ""),
-        **settings: str,
     ) -> None:
         """Have just these processes, each without what is named for it, or with nothing left out.
-        Those that are there already stay; with settings of their own all are new."""
+        Those that are there already stay."""
         wished = {
             place: (row[number] if number < len(row) else None)
             for places, row in ((self.webs, webs), (self.workers, workers))
@@ -147,17 +146,14 @@ class Stack:
         }
         starting = []
         for place, without in wished.items():
-            if not settings and place.runs and place.without == without and not self._is_odd(place):
+            if place.runs and place.without == without:
                 continue
             await place.kill()
             if without is not None:
-                starting.append(place.start(without, **settings))
-        await asyncio.gather(*starting)
-
-    def _is_odd(self, place: Place) -> bool:
-        return place.up.environment.keys() - {"PYTHONPATH"} != place.settings.keys() or any(
-            place.up.environment[name] != value for name, value in place.settings.items()
-        )
+                starting.append(place.start(without))
+        for result in await asyncio.gather(*starting, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     def heal(self) -> None:
         for place in self.places:

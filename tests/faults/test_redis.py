@@ -113,6 +113,23 @@ async def test_redis_is_restarted_and_what_is_lost_is_not_noticed(run: Case) -> 
     assert await run.broken(within=L) >= {Rule.SHOWN}
 
 
+@pytest.mark.fault("T12", limit=L, runs=3)
+async def test_redis_is_slow_and_then_its_replies_are_lost(run: Case) -> None:
+    """What was stored is written again by who does not know it."""
+    await run.stack.be(workers=TWO)
+    question, hold = await run.in_mid_answer(CHUNKS // 2, pace=0.1)
+    ways = [place.redis for place in run.stack.workers if place.redis is not None]
+    for way in ways:
+        way.delay = 0.1
+    hold.go_on.set()
+    await run.all_hear(question, lambda reader: f"1.{CHUNKS // 2} " in text_of(reader.seen))
+    for way in ways:
+        way.lose_replies()
+    await asyncio.sleep(0.2)
+    run.stack.heal()
+    assert await run.violations() == []
+
+
 async def flush_in_mid_answer(run: Case) -> Question:
     """One more reader comes after that."""
     question, hold = await run.in_mid_answer(CHUNKS // 2)

@@ -84,7 +84,7 @@ async def test_a_web_process_is_killed_and_nothing_is_shown_again(run: Case) -> 
     await run.stack.webs[0].kill()
     reader.connected.clear()
     hold.go_on.set()
-    assert await run.broken(within=L) & {Rule.SHOWN, Rule.ENDS}
+    assert await run.broken(within=3) & {Rule.SHOWN, Rule.ENDS}
 
 
 async def accepted_and_not_hinted(run: Case, key: str) -> None:
@@ -110,8 +110,6 @@ async def test_a_web_process_is_killed_between_the_commit_and_the_hint(run: Case
     await run.stack.be(webs=("stop_before_hint", ""), workers=ONE)
     await accepted_and_not_hinted(run, f"key-{run.seed}")
     assert await run.violations() == []
-    history = run.questions[0].script.tellings
-    assert len(history) == 1
 
 
 @pytest.mark.fault("T09")
