@@ -23,6 +23,11 @@ class Position(NamedTuple):
     def next(self) -> "Position":
         return Position(self.fence, self.seq + 1)
 
+    @property
+    def before(self) -> "Position":
+        """Nothing lies between it and this one; of seq -1 if this is the first of its fence."""
+        return Position(self.fence, self.seq - 1)
+
     @classmethod
     def parse(cls, text: str) -> "Position | None":
         """None for whatever `str(position)` would not write: a bad cursor counts as none."""

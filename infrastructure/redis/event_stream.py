@@ -8,40 +8,33 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final
 
-from redis.exceptions import ConnectionError as NotConnected
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from application.events import Entry
 from application.ports import PositionLost, Subscription
 from domain.identifiers import SessionId
-from domain.position import ORIGIN, Position
+from domain.position import Position
 from infrastructure.redis.client import FAILURES, Client, cancel, said_by
-from infrastructure.redis.event_codec import decode_event
 from infrastructure.redis.event_writer import Flusher, RedisEventWriter
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.scripts import REMOVE, REMOVED
+from infrastructure.redis.stream_reader import StreamReader, published_entry
 from infrastructure.redis.subscriber import Subscriber
-from infrastructure.redis.tail import Tail, before
+from infrastructure.redis.tail import Tail
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 256
 """Entries handed to a subscriber in one batch; sessions read again in one trip."""
 
-_READS_AT_ONCE: Final = 4
-"""For subscribers. They share one processor: of more at once none would be done in time, and all
-would be tried again."""
-
 _UPKEEP_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _MOST_REMOVALS: Final = 10_000
 """Kept for when Redis is back; what is more expires by itself."""
-
-Read = tuple[Position, Sequence[Entry]]
 
 
 class RedisEventStream:
@@ -51,15 +44,13 @@ class RedisEventStream:
         self._keys: Final = keys
         self._flusher: Final = Flusher(client, keys, subscriber)
         self._tails: Final[dict[SessionId, Tail]] = {}
-        self._is_unreadable = False
-        """A read failed lately, although there is a connection to listen; it is still tried."""
+        self._reader: Final = StreamReader(client, keys, subscriber)
         self._removals: Final[dict[SessionId, None]] = {}
-        self._reads: Final = asyncio.Semaphore(_READS_AT_ONCE)
         self._tasks: Final[set[asyncio.Task[Any]]] = set()
 
     @property
     def away(self) -> bool:
-        return self._subscriber.away or self._is_unreadable
+        return self._subscriber.away or self._reader.fails
 
     @property
     def is_out(self) -> bool:
@@ -74,6 +65,7 @@ class RedisEventStream:
 
     async def close(self) -> None:
         await cancel(*self._tasks)
+        await self._reader.close()
         await self._flusher.close()
 
     def writer(self, session_id: SessionId, fence: int) -> RedisEventWriter:
@@ -95,7 +87,7 @@ class RedisEventStream:
             yield subscription
         finally:
             tail.log.subscriptions.discard(subscription)
-            tail.log.changed_at = monotonic()
+            tail.left_at = monotonic()
 
     async def held(self, session_id: SessionId) -> Sequence[Entry]:
         return await self.held_since(session_id, None)
@@ -113,14 +105,13 @@ class RedisEventStream:
             return ()
         try:
             if since is not None:
-                _, entries = await self._read_one(session_id, _just_before(since))
+                _, entries = await self._reader.read(session_id, since.before)
             elif tail is None:
-                _, entries = await self._read_one(session_id, None)
+                _, entries = await self._reader.read(session_id, None)
             else:
                 entries = await self._read_whole(session_id, tail)
         except FAILURES as error:
             log.debug("a stream can't be read: %s", said_by(error))
-            self._note_unreadable()
             return ()
         return () if tail is not None and tail.log.is_over else entries
 
@@ -135,7 +126,7 @@ class RedisEventStream:
     async def _read_for_all(self, session_id: SessionId, tail: Tail) -> Sequence[Entry]:
         listened = tail.is_listening
         try:
-            floor, entries = await self._read_one(session_id, None)
+            floor, entries = await self._reader.read(session_id, None)
         finally:
             tail.reading = None
         tail.read(floor, entries, monotonic())
@@ -161,59 +152,11 @@ class RedisEventStream:
         self, session_id: SessionId, tail: Tail, after: Position
     ) -> Sequence[Entry]:
         """Some of what comes after a position. Raises PositionLost, and one of FAILURES."""
-        floor, entries = await self._read_one(session_id, after, _AT_ONCE)
+        floor, entries = await self._reader.read(session_id, after, _AT_ONCE)
         tail.read(max(floor, after) if entries else floor, entries, monotonic())
         if after < floor:
             raise PositionLost(floor)
         return entries
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        async with self._reads:
-            if self.is_out:
-                raise NotConnected("Redis is away.")
-            yield
-
-    async def _read_one(
-        self, session_id: SessionId, after: Position | None, most: int | None = None
-    ) -> Read:
-        """Raises one of FAILURES."""
-        async with self._turn():
-            (read,) = await self._read([(session_id, after)], most)
-        if isinstance(read, Exception):
-            raise read
-        return read
-
-    async def _read(
-        self, wanted: Sequence[tuple[SessionId, Position | None]], most: int | None = None
-    ) -> Sequence[Read | Exception]:
-        """Of each session the position after which all is held; and all that is held, or what
-        comes after a position. Or what is wrong with this one."""
-        pipeline = self._client.pipeline(transaction=False)
-        limit = () if most is None else ("COUNT", most)
-        for session_id, after in wanted:
-            events = self._keys.events(session_id)
-            pipeline.execute_command("XRANGE", events, "-", "+", "COUNT", 1)
-            since = "-" if after is None else _after(after)
-            pipeline.execute_command("XRANGE", events, since, "+", *limit)
-        try:
-            answers = await pipeline.execute(raise_on_error=False)
-        except FAILURES:
-            self._note_unreadable()
-            raise
-        return [_read(*each) for each in zip(answers[::2], answers[1::2], strict=True)]
-
-    def _note_unreadable(self) -> None:
-        if not self._is_unreadable:
-            self._is_unreadable = True
-            self._begin(self._try_to_read())
-
-    async def _try_to_read(self) -> None:
-        while self._is_unreadable:
-            await asyncio.sleep(_RETRY_SECONDS)
-            with suppress(*FAILURES):
-                await self._client.execute_command("EXISTS", self._keys.events(SessionId("-")))
-                self._is_unreadable = False
 
     async def _remove(self, session_id: SessionId) -> None:
         keys = self._keys
@@ -230,7 +173,7 @@ class RedisEventStream:
                 return
             try:
                 previous, *lines = data.split(b"\n")
-                entries = [_published(line) for line in lines]
+                entries = [published_entry(line) for line in lines]
             except ValueError as error:
                 log.warning("an event can't be read: %s", error)
                 return
@@ -250,7 +193,7 @@ class RedisEventStream:
             while tail.is_behind and not self.is_out and self._tails.get(session_id) is tail:
                 tail.is_behind = False
                 try:
-                    tail.read(*await self._read_one(session_id, tail.read_up_to), monotonic())
+                    tail.read(*await self._reader.read(session_id, tail.read_up_to), monotonic())
                 except FAILURES as error:
                     log.debug("a stream can't be read: %s", said_by(error))
                     tail.is_behind = True
@@ -260,7 +203,8 @@ class RedisEventStream:
 
     async def _read_on(self, tails: Sequence[tuple[SessionId, Tail]]) -> None:
         wanted = [(session_id, tail.read_up_to) for session_id, tail in tails]
-        for (session_id, tail), read in zip(tails, await self._read(wanted), strict=True):
+        reads = await self._reader.read_many(wanted)
+        for (session_id, tail), read in zip(tails, reads, strict=True):
             if isinstance(read, Exception):  # it keeps no other from being read
                 tail.is_behind = True
                 self._refresh_soon(session_id, tail)
@@ -297,7 +241,7 @@ class RedisEventStream:
             for session_id, tail in list(self._tails.items()):
                 if tail.log.subscriptions:
                     tail.shorten(now)
-                elif now - tail.log.changed_at >= _UPKEEP_SECONDS:  # its followers may come back
+                elif now - tail.left_at >= _UPKEEP_SECONDS:  # its followers may come back
                     del self._tails[session_id]
                     self._subscriber.leave(self._keys.channel(session_id))
             try:
@@ -369,42 +313,3 @@ class _Subscription:
     def notify(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _just_before(position: Position) -> Position:
-    return Position(position.fence, position.seq - 1)
-
-
-def _after(position: Position) -> str:
-    """For XRANGE, which knows no seq of -1."""
-    return f"({position}" if position.seq >= 0 else f"{position.fence}-0"
-
-
-def _read(firsts: Any, rows: Any) -> Read | Exception:
-    for answer in (firsts, rows):
-        if isinstance(answer, Exception):
-            return answer
-    try:
-        return _floor(firsts[0]) if firsts else ORIGIN, [_entry(*row) for row in rows]
-    except (ValueError, KeyError):
-        return RedisError("an event can't be read")
-
-
-def _published(line: bytes) -> Entry:
-    """Raises ValueError."""
-    place, _, event = line.partition(b" ")
-    return _entry(place, {b"e": event})
-
-
-def _entry(place: bytes, fields: dict[bytes, bytes]) -> Entry:
-    """Raises ValueError."""
-    position = Position.parse(place.decode())
-    if position is None:
-        raise ValueError("an event in no place")
-    return Entry(position, decode_event(fields[b"e"]))
-
-
-def _floor(row: tuple[bytes, dict[bytes, bytes]]) -> Position:
-    """After which nothing is missed in a stream that begins with this entry."""
-    place, fields = row
-    return Position.parse(fields.get(b"p", b"").decode()) or before(_entry(place, fields))

@@ -151,6 +151,7 @@ class Flusher:
         self._due: dict[RedisEventWriter, None] = {}
         self._joining: dict[RedisEventWriter, None] = {}
         self._any_due: Final = asyncio.Event()
+        self._was_refused = False
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -236,10 +237,10 @@ class Flusher:
             repeated = await self._pipeline([("EVAL", APPEND.text, *calls[n]) for n in again])
             for n, answer in zip(again, repeated, strict=True):
                 answers[n] = answer
-        for answer in answers:
-            if isinstance(answer, Exception):
-                log.warning("an event is not stored: %s", said_by(answer))
-                break
+        refused = next((each for each in answers if isinstance(each, Exception)), None)
+        if refused is not None and not self._was_refused:  # each that follows tells nothing new
+            log.warning("an event is not stored: %s", said_by(refused))
+        self._was_refused = refused is not None
         return [answer if isinstance(answer, int) else None for answer in answers]
 
     async def _pipeline(self, commands: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:

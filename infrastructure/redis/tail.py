@@ -22,11 +22,14 @@ class Tail:
     """
 
     __slots__ = (
-        "is_behind", "is_known", "is_listening", "is_refreshing", "log", "reading", "whole",
+        "is_behind", "is_known", "is_listening", "is_refreshing", "left_at", "log", "reading",
+        "whole",
     )  # fmt: skip
 
     def __init__(self, now: float) -> None:
         self.log: Final = EventLog(now)
+        self.left_at = now
+        """When the last one who followed here left."""
         self.is_known = False
         self.is_listening = False
         self.is_behind = False
@@ -108,7 +111,7 @@ def before(first: Entry) -> Position:
     fence, seq = first.position
     if seq == 0 and isinstance(first.event, Opening):
         return Position(fence - 1, 0)
-    return Position(fence, seq - 1)
+    return first.position.before
 
 
 def _begins_anew(previous: Position | None, first: Entry, log: EventLog) -> bool:

@@ -14,9 +14,9 @@ from application.ports import PositionLost, Request, Subscription
 from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
-from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.link import RedisLink, open_redis
+from infrastructure.redis.stream_reader import StreamReader
 from infrastructure.redis.subscriber import Subscriber
 from tests import servers
 from tests.builders import SESSION
@@ -594,15 +594,15 @@ async def test_a_stream_is_read_once_for_many_and_not_again_for_who_comes_back(
 async def test_many_sessions_that_are_read_at_once_are_read_in_turns(
     writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_many = RedisEventStream._read
+    read_many = StreamReader.read_many
     at_once = most = 0
 
-    async def count(stream: RedisEventStream, *what: Any) -> Any:
+    async def count(reader: StreamReader, *what: Any) -> Any:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
         try:
-            return await read_many(stream, *what)
+            return await read_many(reader, *what)
         finally:
             at_once -= 1
 
@@ -611,7 +611,7 @@ async def test_many_sessions_that_are_read_at_once_are_read_in_turns(
         writer = writing.stream.writer(session_id, 1)
         writer.write(START)
         await writer.flush()
-    monkeypatch.setattr(RedisEventStream, "_read", count)
+    monkeypatch.setattr(StreamReader, "read_many", count)
     held = await asyncio.gather(*(reading.stream.held(session_id) for session_id in sessions))
     assert all([entry.event for entry in each] == [START] for each in held)
     assert 1 < most <= 4
