@@ -147,7 +147,12 @@ class Following:
 
     async def _read(self, cursor: Position | None) -> "tuple[Looked | None, Sequence[Entry]]":
         looked = await self._look(self.session_id, self.only, cursor)
-        return looked, await self._subscription.held()
+        held: Sequence[Entry] = ()
+        if cursor is not None:  # mostly it is held, and what was before it is of no use
+            held = await self._subscription.held(cursor)
+        if not held or held[0].position != cursor:
+            held = await self._subscription.held()
+        return looked, held
 
     def _may_be_ours(self, cursor: Position, looked: "Looked", streamed: Sequence[Entry]) -> bool:
         """Whether a cursor above all that is known may be of this session: what it has seen of a

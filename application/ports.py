@@ -122,8 +122,8 @@ class PositionLost(Exception):
 class Subscription(Protocol):
     """One subscriber's view of a session's stream, from its registration on."""
 
-    async def held(self) -> Sequence[Entry]:
-        """All that is held, in order, without a gap."""
+    async def held(self, since: Position | None = None) -> Sequence[Entry]:
+        """All that is held, or what is from this position on, in order, without a gap."""
 
     async def next(self, after: Position) -> Sequence[Entry]:
         """What comes right after a position, without a gap; waits until there is something.

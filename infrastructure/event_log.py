@@ -1,6 +1,6 @@
 """What one process holds of one session's stream."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol
@@ -67,6 +67,12 @@ class EventLog:
             return ()
         start = bisect_right(self.entries, position, key=_position)
         return self.entries[start : start + _MOST_AT_ONCE]
+
+    def since(self, position: Position | None) -> Sequence[Entry]:
+        """From there on, this one included; all without one."""
+        if position is None:
+            return self.entries
+        return self.entries[bisect_left(self.entries, position, key=_position) :]
 
     def end(self) -> None:
         """Nothing is held, nothing will be, and who waits for more is told that it is lost."""

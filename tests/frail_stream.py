@@ -83,9 +83,9 @@ class _FrailView:
         self._stirred = asyncio.Event()
         self.lost: Position | None = None
 
-    async def held(self) -> Sequence[Entry]:
+    async def held(self, since: Position | None = None) -> Sequence[Entry]:
         hidden = self._stream.away and not self._stream.remembers
-        return () if hidden else await self._inner.held()
+        return () if hidden else await self._inner.held(since)
 
     async def next(self, after: Position) -> Sequence[Entry]:
         while not self._woken:

@@ -163,8 +163,8 @@ class _Subscription:
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False
 
-    async def held(self) -> Sequence[Entry]:
-        return tuple(self._log.entries)
+    async def held(self, since: Position | None = None) -> Sequence[Entry]:
+        return tuple(self._log.since(since))
 
     async def next(self, after: Position) -> Sequence[Entry]:
         entries = self._log.after(after)

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Final
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import NoScriptError, RedisError
 
 from application.events import Entry
 from application.ports import PositionLost, Subscription
@@ -31,10 +32,16 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 256
 """Entries handed to a subscriber in one batch; sessions read again in one trip."""
 
+_READS_AT_ONCE: Final = 4
+"""For subscribers. They share one processor: of more at once none would be done in time, and all
+would be tried again."""
+
 _UPKEEP_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _MOST_REMOVALS: Final = 10_000
 """Kept for when Redis is back; what is more expires by itself."""
+
+Read = tuple[Position, Sequence[Entry]]
 
 
 class RedisEventStream:
@@ -45,9 +52,10 @@ class RedisEventStream:
         self._flusher: Final = Flusher(client, keys, subscriber)
         self._tails: Final[dict[SessionId, Tail]] = {}
         self._is_unreadable = False
-        """The last read failed, although there is a connection to listen. Reads are still tried."""
+        """A read failed lately, although there is a connection to listen; it is still tried."""
         self._removals: Final[dict[SessionId, None]] = {}
-        self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._reads: Final = asyncio.Semaphore(_READS_AT_ONCE)
+        self._tasks: Final[set[asyncio.Task[Any]]] = set()
 
     @property
     def away(self) -> bool:
@@ -90,20 +98,48 @@ class RedisEventStream:
             tail.log.changed_at = monotonic()
 
     async def held(self, session_id: SessionId) -> Sequence[Entry]:
+        return await self.held_since(session_id, None)
+
+    async def held_since(self, session_id: SessionId, since: Position | None) -> Sequence[Entry]:
         tail = self._tails.get(session_id)
-        if tail is not None and tail.log.is_over:
-            return ()
-        if self.is_out:
-            return tuple(tail.log.entries) if tail else ()
-        try:
-            ((floor, entries),) = await self._read([(session_id, None)])
-        except FAILURES as error:
-            log.debug("a stream can't be read: %s", said_by(error))
-            return tuple(tail.log.entries) if tail else ()
         if tail is not None:
-            tail.read(floor, entries, monotonic())
             if tail.log.is_over:
                 return ()
+            known = tail.held() if since is None else tail.since(since)
+            if known is not None:
+                return known
+        # What else is shared here may begin in the midst of an answer: it is no substitute.
+        if self.is_out:
+            return ()
+        try:
+            if since is not None:
+                _, entries = await self._read_one(session_id, _just_before(since))
+            elif tail is None:
+                _, entries = await self._read_one(session_id, None)
+            else:
+                entries = await self._read_whole(session_id, tail)
+        except FAILURES as error:
+            log.debug("a stream can't be read: %s", said_by(error))
+            self._note_unreadable()
+            return ()
+        return () if tail is not None and tail.log.is_over else entries
+
+    async def _read_whole(self, session_id: SessionId, tail: Tail) -> Sequence[Entry]:
+        """Once for all who want it at this moment."""
+        if tail.reading is None:
+            tail.reading = asyncio.create_task(self._read_for_all(session_id, tail))
+            self._tasks.add(tail.reading)
+            tail.reading.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(tail.reading)
+
+    async def _read_for_all(self, session_id: SessionId, tail: Tail) -> Sequence[Entry]:
+        listened = tail.is_listening
+        try:
+            floor, entries = await self._read_one(session_id, None)
+        finally:
+            tail.reading = None
+        tail.read(floor, entries, monotonic())
+        tail.whole = tuple(entries) if listened else None
         return entries
 
     async def remove(self, session_id: SessionId) -> None:
@@ -125,43 +161,59 @@ class RedisEventStream:
         self, session_id: SessionId, tail: Tail, after: Position
     ) -> Sequence[Entry]:
         """Some of what comes after a position. Raises PositionLost, and one of FAILURES."""
-        ((floor, entries),) = await self._read([(session_id, after)], _AT_ONCE)
+        floor, entries = await self._read_one(session_id, after, _AT_ONCE)
         tail.read(max(floor, after) if entries else floor, entries, monotonic())
         if after < floor:
             raise PositionLost(floor)
         return entries
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._reads:
+            if self.is_out:
+                raise NotConnected("Redis is away.")
+            yield
+
+    async def _read_one(
+        self, session_id: SessionId, after: Position | None, most: int | None = None
+    ) -> Read:
+        """Raises one of FAILURES."""
+        async with self._turn():
+            (read,) = await self._read([(session_id, after)], most)
+        if isinstance(read, Exception):
+            raise read
+        return read
+
     async def _read(
         self, wanted: Sequence[tuple[SessionId, Position | None]], most: int | None = None
-    ) -> Sequence[tuple[Position, Sequence[Entry]]]:
-        """Of each session all that is held, or what comes after a position; and the position after
-        which all is held."""
+    ) -> Sequence[Read | Exception]:
+        """Of each session the position after which all is held; and all that is held, or what
+        comes after a position. Or what is wrong with this one."""
         pipeline = self._client.pipeline(transaction=False)
         limit = () if most is None else ("COUNT", most)
         for session_id, after in wanted:
             events = self._keys.events(session_id)
             pipeline.execute_command("XRANGE", events, "-", "+", "COUNT", 1)
-            since = "-" if after is None else f"({after}"
+            since = "-" if after is None else _after(after)
             pipeline.execute_command("XRANGE", events, since, "+", *limit)
         try:
-            answers = await pipeline.execute()
+            answers = await pipeline.execute(raise_on_error=False)
         except FAILURES:
-            if not self._is_unreadable:
-                self._is_unreadable = True
-                self._begin(self._try_to_read())
+            self._note_unreadable()
             raise
-        self._is_unreadable = False
-        read = []
-        for firsts, rows in zip(answers[::2], answers[1::2], strict=True):
-            read.append((_floor(firsts[0]) if firsts else ORIGIN, [_entry(*row) for row in rows]))
-        return read
+        return [_read(*each) for each in zip(answers[::2], answers[1::2], strict=True)]
+
+    def _note_unreadable(self) -> None:
+        if not self._is_unreadable:
+            self._is_unreadable = True
+            self._begin(self._try_to_read())
 
     async def _try_to_read(self) -> None:
-        """For as long as nobody else does."""
         while self._is_unreadable:
             await asyncio.sleep(_RETRY_SECONDS)
             with suppress(*FAILURES):
-                await self._read([(SessionId("-"), None)])
+                await self._client.execute_command("EXISTS", self._keys.events(SessionId("-")))
+                self._is_unreadable = False
 
     async def _remove(self, session_id: SessionId) -> None:
         keys = self._keys
@@ -183,18 +235,22 @@ class RedisEventStream:
                 log.warning("an event can't be read: %s", error)
                 return
             tail.hear(Position.parse(previous.decode()), entries, monotonic())
-            if tail.is_behind and not tail.is_refreshing:
-                self._begin(self._refresh(session_id, tail))
+            if tail.is_behind:
+                self._refresh_soon(session_id, tail)
 
         return hear
+
+    def _refresh_soon(self, session_id: SessionId, tail: Tail) -> None:
+        if not tail.is_refreshing:
+            self._begin(self._refresh(session_id, tail))
 
     async def _refresh(self, session_id: SessionId, tail: Tail) -> None:
         tail.is_refreshing = True
         try:
-            while tail.is_behind and not self.is_out:
+            while tail.is_behind and not self.is_out and self._tails.get(session_id) is tail:
                 tail.is_behind = False
                 try:
-                    await self._read_on([(session_id, tail)])
+                    tail.read(*await self._read_one(session_id, tail.read_up_to), monotonic())
                 except FAILURES as error:
                     log.debug("a stream can't be read: %s", said_by(error))
                     tail.is_behind = True
@@ -203,9 +259,13 @@ class RedisEventStream:
             tail.is_refreshing = False
 
     async def _read_on(self, tails: Sequence[tuple[SessionId, Tail]]) -> None:
-        wanted = [(name, tail.log.top if tail.is_known else None) for name, tail in tails]
-        for (_, tail), (floor, entries) in zip(tails, await self._read(wanted), strict=True):
-            tail.read(floor, entries, monotonic())
+        wanted = [(session_id, tail.read_up_to) for session_id, tail in tails]
+        for (session_id, tail), read in zip(tails, await self._read(wanted), strict=True):
+            if isinstance(read, Exception):  # it keeps no other from being read
+                tail.is_behind = True
+                self._refresh_soon(session_id, tail)
+            else:
+                tail.read(*read, monotonic())
 
     def _return(self) -> None:
         """What was published in the meantime is read."""
@@ -264,8 +324,8 @@ class _Subscription:
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False
 
-    async def held(self) -> Sequence[Entry]:
-        return await self._stream.held(self._session_id)
+    async def held(self, since: Position | None = None) -> Sequence[Entry]:
+        return await self._stream.held_since(self._session_id, since)
 
     async def next(self, after: Position) -> Sequence[Entry]:
         while True:
@@ -309,6 +369,25 @@ class _Subscription:
     def notify(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _just_before(position: Position) -> Position:
+    return Position(position.fence, position.seq - 1)
+
+
+def _after(position: Position) -> str:
+    """For XRANGE, which knows no seq of -1."""
+    return f"({position}" if position.seq >= 0 else f"{position.fence}-0"
+
+
+def _read(firsts: Any, rows: Any) -> Read | Exception:
+    for answer in (firsts, rows):
+        if isinstance(answer, Exception):
+            return answer
+    try:
+        return _floor(firsts[0]) if firsts else ORIGIN, [_entry(*row) for row in rows]
+    except (ValueError, KeyError):
+        return RedisError("an event can't be read")
 
 
 def _published(line: bytes) -> Entry:

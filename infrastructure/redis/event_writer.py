@@ -29,8 +29,10 @@ JOIN_SECONDS: Final = 0.02
 SEND_SECONDS: Final = 0.8
 """How long Redis may take to store it. `flush` promises a second."""
 
-_PAUSE_SECONDS: Final = 0.0005
-"""After a flush, for each session in it: the more there is to do, the more is done in one trip."""
+_BETWEEN_SECONDS: Final = 0.005
+_AT_ONCE: Final = 4
+"""So far apart are flushes when there is much to do: a trip costs more than what it takes along.
+After a rest so many may follow one another at once, for then what comes is somebody's first."""
 
 _MOST_AT_ONCE: Final = 500
 """Sessions in one trip."""
@@ -192,14 +194,18 @@ class Flusher:
         self._any_due.set()
 
     async def _run(self) -> None:
+        paid_until = 0.0
         while True:
             await self._any_due.wait()
+            now = monotonic()
+            paid_until = max(paid_until, now - _AT_ONCE * _BETWEEN_SECONDS) + _BETWEEN_SECONDS
+            if paid_until > now:
+                await asyncio.sleep(paid_until - now)
             self._any_due.clear()
             writers = list(self._due)
             self._due.clear()
             for start in range(0, len(writers), _MOST_AT_ONCE):
                 await self._send(writers[start : start + _MOST_AT_ONCE])
-            await asyncio.sleep(_PAUSE_SECONDS * len(writers))
 
     async def _send(self, writers: Sequence[RedisEventWriter]) -> None:
         batch = [

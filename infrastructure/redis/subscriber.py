@@ -51,6 +51,7 @@ class Subscriber:
     _is_connected: bool = field(default=False, init=False)
     _silent: bool = field(default=False, init=False)
     _told_away: bool = field(default=False, init=False)
+    _pings: bool = field(default=False, init=False)
     _running: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def start(self, patience: float) -> None:
@@ -89,6 +90,10 @@ class Subscriber:
         self._unsent.append((command, channel))
         self._unsent_any.set()
 
+    def _ping(self) -> None:
+        self._pings = True
+        self._unsent_any.set()
+
     async def _run(self) -> None:
         while True:
             try:
@@ -113,11 +118,10 @@ class Subscriber:
             self._unsent = [(b"SUBSCRIBE", channel) for channel in self._heard]
             self._unconfirmed = Counter(self._heard.keys())
             self._unsent_any.set()
-            tasks = [
-                asyncio.create_task(work(connection))
-                for work in (self._send_all, self._watch, self._read)
-            ]
-            await _say(connection, b"PING")
+            # Only one sends: whoever fails closes the connection under all others.
+            works = (self._send_all(connection), self._watch(), self._read(connection))
+            tasks = [asyncio.create_task(work) for work in works]
+            self._ping()
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -139,13 +143,16 @@ class Subscriber:
                     channels.append(channel)
                 del unsent[: len(channels)]
                 await _say(connection, command, *channels)
+            if self._pings:
+                self._pings = False
+                await _say(connection, b"PING")
 
-    async def _watch(self, connection: AbstractConnection) -> None:
+    async def _watch(self) -> None:
         while True:
             self._silent = True
             await asyncio.sleep(self.ping_seconds)
             if self._silent:
-                await _say(connection, b"PING")
+                self._ping()
                 await asyncio.sleep(self.ping_seconds)
                 if self._silent:
                     raise TimeoutError
@@ -153,7 +160,7 @@ class Subscriber:
     async def _read(self, connection: AbstractConnection) -> None:
         read: Callable[..., Awaitable[Any]] = connection.read_response
         while True:
-            message = await read(timeout=float("inf"))
+            message = await read(timeout=float("inf"), disconnect_on_error=False)
             self._silent = False
             match message:
                 case [b"message", channel, data]:
@@ -198,13 +205,13 @@ class Subscriber:
 
 
 async def _say(connection: AbstractConnection, *command: bytes) -> None:
-    """Whoever reads may have found it closed: redis-py would connect once more, for each who
-    writes, or fail over what is gone."""
+    """Whoever reads may have found it closed: redis-py would connect once more, or fail over what
+    is gone; uvloop raises RuntimeError then."""
     if not connection.is_connected:
         raise NotConnected("Connection lost.")
     try:
         await connection.send_command(*command, check_health=False)
-    except AttributeError:
+    except (AttributeError, RuntimeError):
         raise NotConnected("Connection lost.") from None
 
 

@@ -1,5 +1,6 @@
 """What a process holds of a session that somebody follows here."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,7 +21,9 @@ class Tail:
     when something was published that does not follow what is held: Redis is to be read then.
     """
 
-    __slots__ = ("is_behind", "is_known", "is_listening", "is_refreshing", "log")
+    __slots__ = (
+        "is_behind", "is_known", "is_listening", "is_refreshing", "log", "reading", "whole",
+    )  # fmt: skip
 
     def __init__(self, now: float) -> None:
         self.log: Final = EventLog(now)
@@ -28,6 +31,15 @@ class Tail:
         self.is_listening = False
         self.is_behind = False
         self.is_refreshing = False
+        self.reading: asyncio.Task[Sequence[Entry]] | None = None
+        """Of the whole stream: whoever wants it meanwhile waits for the same."""
+        self.whole: tuple[Entry, ...] | None = None
+        """The whole stream as it was read lately; what came after that is in the log."""
+
+    @property
+    def read_up_to(self) -> Position | None:
+        """What comes after it is to be read; None if all is."""
+        return self.log.top if self.is_known else None
 
     def hear(self, previous: Position | None, entries: Sequence[Entry], now: float) -> None:
         """What was published. `previous` is what Redis held before it, if anything."""
@@ -45,6 +57,8 @@ class Tail:
             or previous == log.top
             or _begins_anew(previous, fresh[0], log)
         ):
+            if isinstance(fresh[0].event, Opening):
+                self.whole = None  # the oldest of it is let go of
             log.append(fresh, now)
         else:
             self.is_behind = True
@@ -63,9 +77,25 @@ class Tail:
         elif fresh:
             log.replace(fresh, floor, now)
 
+    def held(self) -> Sequence[Entry] | None:
+        """All that the stream holds, if that is known without reading it."""
+        whole, log = self.whole, self.log
+        if whole is None or self.is_behind or not self.is_listening or not whole:
+            return None
+        top = whole[-1].position
+        return (*whole, *log.since(top.next)) if log.floor <= top else None
+
+    def since(self, position: Position) -> Sequence[Entry] | None:
+        """What is held from this position on, if it is known and held here."""
+        if self.is_behind or not (self.is_known and self.is_listening):
+            return None
+        entries = self.log.since(position)
+        return entries if entries and entries[0].position == position else None
+
     def shorten(self, now: float) -> None:
         """Redis has it too."""
         log = self.log
+        self.whole = None
         if log.ended and now - log.changed_at >= _KEEP_ENDED_SECONDS:
             log.cut(len(log.entries))
         elif len(log.entries) > _MOST_ENTRIES:

@@ -42,4 +42,4 @@ class RedisWakeUps:
     def _hear(self, data: bytes) -> None:
         for woken in self._workers:
             if not woken.full():
-                woken.put_nowait(SessionId(data.decode()))
+                woken.put_nowait(SessionId(data.decode(errors="replace")))

@@ -444,7 +444,7 @@ class OneBatch(MemoryEventStream):
     async def subscribe(self, session_id: SessionId) -> AsyncIterator[Subscription]:
         yield self
 
-    async def held(self, session_id: SessionId | None = None) -> Sequence[Entry]:
+    async def held(self, since: object = None) -> Sequence[Entry]:
         return self.kept
 
     async def next(self, after: Position) -> Sequence[Entry]:

@@ -1,17 +1,23 @@
 """The event stream over Redis when Redis is not well; its promises are in `contracts/`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+from redis.asyncio.connection import AbstractConnection, Connection
 
 from application.events import Chunk, Done, Entry, Snapshot, Start
 from application.ports import PositionLost, Request, Subscription
 from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
+from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.link import RedisLink, open_redis
+from infrastructure.redis.subscriber import Subscriber
 from tests import servers
 from tests.builders import SESSION
 
@@ -438,3 +444,174 @@ async def test_a_stream_that_cannot_be_read_is_away_until_it_can(
     await writing.client.execute_command("RENAME", "kept", KEYS.events(SESSION))
     await until(lambda: not reading.stream.away)
     assert len(await reading.stream.held(SESSION)) == 1
+
+
+async def test_what_begins_in_the_midst_is_not_held(
+    server: servers.Redis, writing: RedisLink, reading: RedisLink
+) -> None:
+    """A process holds the newest entries of what is followed here. Without those before them they
+    are no text: whoever is shown them must have read the others first."""
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    writer.write(chunk("a"))
+    seen = await writer.flush()
+    async with reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        writer.write(chunk("b"))
+        last = await writer.flush()
+        await read(subscription, seen, last)
+        reading.stream._tails[SESSION].shorten(0)  # as is done every few seconds
+        server.pause()
+        try:
+            assert list(await subscription.held()) == []
+            await until(lambda: reading.stream.away)
+            assert list(await subscription.held()) == []
+        finally:
+            server.go_on()
+
+
+async def test_who_begins_to_follow_just_when_redis_is_found_again_hears_it(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected, may_ask = asyncio.Event(), asyncio.Event()
+    send_all = Subscriber._send_all
+
+    async def send_late(self: Subscriber, connection: AbstractConnection) -> None:
+        if self is reading.subscriber:
+            connected.set()
+            await may_ask.wait()
+        await send_all(self, connection)
+
+    async with reading.stream.subscribe(SessionId("another")):
+        monkeypatch.setattr(Subscriber, "_send_all", send_late)
+        await writing.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        async with asyncio.timeout(PATIENCE):
+            await connected.wait()
+        async with reading.stream.subscribe(SESSION) as subscription:
+            await subscription.held()
+            may_ask.set()
+            await until(lambda: not (writing.stream.away or reading.stream.away))
+            assert list(await asyncio.wait_for(subscription.held(), PATIENCE)) == []
+            waiting = asyncio.ensure_future(read(subscription, ORIGIN, Position(1, 0)))
+            await asyncio.sleep(0)
+            writer = writing.stream.writer(SESSION, 1)
+            writer.write(START)
+            await writer.flush()
+            assert [entry.event for entry in await waiting] == [START]
+
+
+async def test_one_stream_that_can_t_be_read_keeps_no_other_from_being_read(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    other = SessionId("other")
+    await writing.client.execute_command("SET", KEYS.events(other), "not a stream")
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    seen = await writer.flush()
+    async with reading.stream.subscribe(other), reading.stream.subscribe(SESSION) as subscription:
+        await subscription.held()
+        waiting = asyncio.ensure_future(read(subscription, seen, seen.next))
+        channel = KEYS.channel(SESSION)
+        reading.subscriber._heard[channel] = lambda _: None  # it is lost on its way
+        writer.write(chunk("a"))
+        await writer.flush()
+        await writing.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        assert [entry.event for entry in await waiting] == [chunk("a")]
+
+
+SEND = Connection.send_command
+
+
+async def send_to_nobody(connection: Connection, *command: str, **options: bool) -> None:
+    """What comes of it if the connection is closed under the one who sends."""
+    if connection.protocol == 3:  # not the one that listens
+        return await SEND(connection, *command, **options)
+    await asyncio.sleep(0.02)
+    raise AttributeError
+
+
+async def send_to_closed(connection: Connection, *command: str, **options: bool) -> None:
+    if connection.protocol == 3:
+        return await SEND(connection, *command, **options)
+    raise RuntimeError("unable to perform operation on a closed transport")
+
+
+@pytest.mark.parametrize("send", [SEND, send_to_nobody, send_to_closed])
+async def test_what_takes_connections_and_closes_them_is_told_of_once(
+    send: Callable[..., Awaitable[None]],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a proxy does whose server is away."""
+    came = 0
+
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        writer.close()
+
+    monkeypatch.setattr(Connection, "send_command", send)
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        async with open_redis(f"redis://127.0.0.1:{port}", KEYS) as link:
+            async with link.stream.subscribe(SESSION):
+                await until(lambda: came > 4)
+            assert link.stream.away
+        gc.collect()
+        await asyncio.sleep(0)
+    assert [record.levelname for record in caplog.records] == ["WARNING"], caplog.text
+
+
+async def test_a_stream_is_read_once_for_many_and_not_again_for_who_comes_back(
+    writing: RedisLink, reading: RedisLink
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    for event in (START, chunk("a"), chunk("b")):
+        writer.write(event)
+    seen = await writer.flush()
+    async with AsyncExitStack() as following:
+        many = [
+            await following.enter_async_context(reading.stream.subscribe(SESSION))
+            for _ in range(50)
+        ]
+        await writing.client.execute_command("CONFIG", "RESETSTAT")
+        held = await asyncio.gather(*(each.held() for each in many))
+        assert {len(each) for each in held} == {3}
+        writer.write(chunk("c"))
+        last = await writer.flush()
+        await read(many[0], seen, last)
+        for each in many:
+            assert [entry.event for entry in await each.held()][1:] == [
+                chunk("a"),
+                chunk("b"),
+                chunk("c"),
+            ]
+            assert [entry.event for entry in await each.held(last)] == [chunk("c")]
+        stats = await writing.client.info("commandstats")
+        assert stats["cmdstat_xrange"]["calls"] == 2  # the first entry, and all of them
+
+
+async def test_many_sessions_that_are_read_at_once_are_read_in_turns(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_many = RedisEventStream._read
+    at_once = most = 0
+
+    async def count(stream: RedisEventStream, *what: Any) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            return await read_many(stream, *what)
+        finally:
+            at_once -= 1
+
+    sessions = [SessionId(str(number)) for number in range(50)]
+    for session_id in sessions:
+        writer = writing.stream.writer(session_id, 1)
+        writer.write(START)
+        await writer.flush()
+    monkeypatch.setattr(RedisEventStream, "_read", count)
+    held = await asyncio.gather(*(reading.stream.held(session_id) for session_id in sessions))
+    assert all([entry.event for entry in each] == [START] for each in held)
+    assert 1 < most <= 4

@@ -18,7 +18,7 @@ class CountedWakes:
 
     wakes: int = 0
 
-    async def held(self) -> Sequence[Entry]:
+    async def held(self, since: Position | None = None) -> Sequence[Entry]:
         return ()
 
     async def next(self, after: Position) -> Sequence[Entry]:
