@@ -18,8 +18,8 @@ from tests.faults.scripted_model import Script
 from tests.faults.stack import Stack
 
 _SETTLE_SECONDS: Final = 20.0
-"""Until what is done beside an answer is done too: a heartbeat finds that nothing is held, a request
-is taken out of the queue. If its worker was killed before that, others look after 15 seconds."""
+"""Until what is done beside an answer is done too: a heartbeat finds that nothing is held, what was
+taken goes out of the queue. If its worker was killed before that, others look after 15 seconds."""
 _LATE: Final = 8
 """Questions for which readers also come late."""
 _EVENT: Final = {"completed": "done", "stopped": "stopped", "failed": "failed"}
