@@ -17,9 +17,9 @@ from tests.faults.readers import ENDS, Reader
 from tests.faults.scripted_model import Script
 from tests.faults.stack import Stack
 
-_SETTLE_SECONDS: Final = 5.0
-"""Until what is done beside an answer is done too: a request is taken from the queue, a heartbeat
-finds that nothing is held."""
+_SETTLE_SECONDS: Final = 20.0
+"""Until what is done beside an answer is done too: a heartbeat finds that nothing is held, what was
+taken goes out of the queue. If its worker was killed before that, others look after 15 seconds."""
 _LATE: Final = 8
 """Questions for which readers also come late."""
 _EVENT: Final = {"completed": "done", "stopped": "stopped", "failed": "failed"}
