@@ -83,10 +83,13 @@ class Reader:
     async def _over_ws(self, web: Process) -> None:
         query = f"?session_id={self.session_id}&last_event_id={self.cursor}"
         async with web.websocket(query) as socket:
-            await socket.recv()
-            self.connected.set()
-            for _ in range(self._most()):
-                self._take(msgspec.json.decode(await socket.recv()))
+            try:
+                await socket.recv()
+                self.connected.set()
+                for _ in range(self._most()):
+                    self._take(msgspec.json.decode(await socket.recv()))
+            finally:  # without a word: who is cancelled while it waits for one leaves it open
+                socket.transport.abort()
 
     async def _over_sse(self, web: Process) -> None:
         path, headers = f"/sse/{self.session_id}", {"Last-Event-ID": self.cursor}
