@@ -42,10 +42,11 @@ class EventLog:
 
     def append(self, entries: Sequence[Entry], now: float) -> None:
         """What comes right after `top`."""
-        first = entries[0]
-        if isinstance(first.event, Opening):
-            self._trim(first.event.generation_id)
         self.entries.extend(entries)
+        for index in range(len(self.entries) - 1, len(self.entries) - len(entries) - 1, -1):
+            if isinstance(self.entries[index].event, Opening):  # the newest one
+                self._trim(index)
+                break
         self.changed_at = now
         self.notify()
 
@@ -103,10 +104,11 @@ class EventLog:
     def ended(self) -> bool:
         return bool(self.entries) and isinstance(self.entries[-1].event, Terminal)
 
-    def _trim(self, generation_id: GenerationId) -> None:
-        """Keep what is held of this generation, and the answer before it."""
+    def _trim(self, opening: int) -> None:
+        """Keep what is held of the answer that begins with this entry, and the one before it."""
+        generation_id = self.entries[opening].event.generation_id
         previous: GenerationId | None = None
-        for index in range(len(self.entries) - 1, -1, -1):
+        for index in range(opening - 1, -1, -1):
             held = self.entries[index].event.generation_id
             if held not in (generation_id, previous):
                 if previous is not None:

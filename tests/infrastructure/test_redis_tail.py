@@ -68,6 +68,12 @@ def test_a_gap_is_closed_by_what_is_read(tail: Tail) -> None:
     assert tail.log.after(Position(2, 7)) == ANSWER
 
 
+def test_of_several_answers_that_are_read_at_once_the_last_two_are_held(tail: Tail) -> None:
+    tail.read(Position(2, 7), [*ANSWER[2:], start(4), done(4, 1), start(5), chunk(5, 1)], 0)
+    assert [str(entry.position) for entry in tail.log.entries] == ["4-0", "4-1", "5-0", "5-1"]
+    assert tail.log.floor == Position(3, 3)
+
+
 def test_what_is_read_and_held_already_changes_nothing(tail: Tail) -> None:
     tail.read(ORIGIN, ANSWER[:1], 0)
     assert tail.log.after(Position(2, 7)) == ANSWER[:2]
