@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.end_to_end.processes import PATIENCE, Json
-from tests.faults.oracle import Oracle, Question, Rule, Violation
+from tests.faults.oracle import Oracle, Question, Rule, Violation, until
 from tests.faults.readers import Reader
 from tests.faults.scripted_model import Hold, Script
 from tests.faults.stack import Stack
@@ -105,6 +105,14 @@ class Case:
         found: Json = reply.json()
         return found
 
+    async def is_stored(self, question: Question, status: str) -> None:
+        """Returns once the database says so."""
+
+        async def is_so() -> bool:
+            return bool((await self.stored(question))["status"] == status)
+
+        assert await until(is_so)
+
     def live(self, question: Question) -> Sequence[Reader]:
         """The readers who stay."""
         return [
@@ -123,8 +131,7 @@ class Case:
         """If `timed`, what the case limits is the time until all have ended, from now on."""
         oracle = Oracle(self.stack, self.questions, self.readers, within)
         found = await oracle()
-        for violation in found:
-            print(f"{violation.rule}: {violation.what}")  # noqa: T201 - pytest shows it
+        _show(found)
         if timed:
             self.worst = max(self.worst, oracle.took)
         return found
@@ -132,7 +139,9 @@ class Case:
     async def broken(self, *, within: float) -> set[Rule]:
         """For negative controls: the rules that do not hold."""
         oracle = Oracle(self.stack, self.questions, self.readers, within, settle=0.5)
-        return {violation.rule for violation in await oracle()}
+        found = await oracle()
+        _show(found)
+        return {violation.rule for violation in found}
 
     @asynccontextmanager
     async def timed(self) -> AsyncIterator[None]:
@@ -151,6 +160,11 @@ class Case:
         faults = [each for each in results if isinstance(each, Exception)]
         if faults:
             raise ExceptionGroup("a reader failed", faults)
+
+
+def _show(violations: Sequence[Violation]) -> None:
+    for violation in violations:
+        print(f"{violation.rule}: {violation.what}")  # noqa: T201 - pytest shows it
 
 
 @asynccontextmanager

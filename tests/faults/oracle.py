@@ -10,7 +10,10 @@ from enum import StrEnum
 from typing import Final
 
 import asyncpg
-import redis.asyncio
+import redis.exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from tests.end_to_end.processes import PATIENCE, Json, sse, text_of
 from tests.faults.readers import ENDS, Reader
@@ -36,12 +39,17 @@ class Rule(StrEnum):
     TRACEBACKS = "no traceback is in a log"
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Looks again and again: for what tells nobody when it happens."""
-    while True:
-        if await holds():
-            return
+async def until(holds: Callable[[], Awaitable[bool]], within: float = PATIENCE) -> bool:
+    """Looks again and again, for what tells nobody when it happens; False if it did not in time.
+
+    Not by a cancellation: clients use `wait_for`, which may swallow one in Python 3.11.
+    """
+    ends = time.monotonic() + within
+    while not await holds():
+        if time.monotonic() > ends:
+            return False
         await asyncio.sleep(0.1)
+    return True
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,7 @@ class Oracle:
             return not unended
 
         try:
-            await until(have_ended)
+            await until(have_ended, self.within)
         finally:
             await database.close(timeout=1)
 
@@ -219,9 +227,7 @@ class Oracle:
             left[:] = [*await self._rows(), *await self._keys(), *self._model_calls()]
             return not left
 
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.settle):
-                await until(is_nothing)
+        await until(is_nothing, self.settle)
         return [Violation(Rule.NOTHING_LEFT, what) for what in left]
 
     async def _rows(self) -> list[str]:
@@ -239,18 +245,13 @@ class Oracle:
         if self.stack.redis is None or self.stack.redis.process is None:
             return []
         left = []
-        async with redis.asyncio.Redis.from_url(self.stack.redis.url) as client:
-            async for key in client.scan_iter(count=1000):
-                if await client.ttl(key) != -1:
-                    continue
-                groups = []
-                if await client.type(key) == b"stream":
-                    groups = await client.xinfo_groups(key)
-                if not groups:
-                    left.append(f"{key!r} has no end")
-                elif await client.xlen(key):
-                    left.append(f"{await client.xlen(key)} requests are queued")
-                left += [f"{group['pending']} are pending" for group in groups if group["pending"]]
+        once = Retry(NoBackoff(), 0)
+        try:
+            async with Redis.from_url(self.stack.redis.url, retry=once, socket_timeout=5) as client:
+                async for key in client.scan_iter(count=1000):
+                    left += await _left_at(client, key)
+        except redis.exceptions.TimeoutError:
+            left.append("Redis says nothing")
         return left
 
     def _model_calls(self) -> list[str]:
@@ -274,3 +275,15 @@ class Oracle:
                 shown = re.search(r"(.*\n){0,3}.*Traceback(.*\n){0,60}", log)
                 assert shown is not None
                 yield Violation(Rule.TRACEBACKS, f"{place.name}: {shown[0]}")
+
+
+async def _left_at(client: Redis, key: bytes) -> list[str]:
+    if await client.ttl(key) != -1:
+        return []
+    groups = await client.xinfo_groups(key) if await client.type(key) == b"stream" else []
+    left = [f"{group['pending']} are pending" for group in groups if group["pending"]]
+    if not groups:
+        left.append(f"{key!r} has no end")
+    elif queued := await client.xlen(key):
+        left.append(f"{queued} requests are queued")
+    return left

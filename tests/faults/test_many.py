@@ -50,8 +50,7 @@ async def kept(run: Case) -> dict[str, tuple[str, int]]:
         return bool(await database.fetchval(sql) == 0)
 
     try:
-        async with asyncio.timeout(10 * PATIENCE):
-            await until(all_ended)
+        assert await until(all_ended, 10 * PATIENCE)
         rows = await database.fetch(
             "SELECT g.id, m.content, g.attempt FROM generations g JOIN chat_messages m"
             " ON m.generation_id = g.id AND m.role = 'assistant' WHERE g.status = 'completed'"
@@ -90,8 +89,7 @@ async def test_very_many_generations(run: Case) -> None:
         async def only_the_queue_is_left() -> bool:
             return await client.keys("*") == [b"llmchat:requests"]
 
-        async with asyncio.timeout(PATIENCE):
-            await until(only_the_queue_is_left)
+        assert await until(only_the_queue_is_left)
     assert await run.violations(timed=False) == []
     for name, count in files(run).items():
         assert count <= before[name] + SPARE_FILES

@@ -22,7 +22,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 ONE = ("",)
 TWO = ("", "")
-OUT_SECONDS = 1.0
 HANG_SECONDS = 30.0 if FULL else 4.0
 MOST_LINES = 5
 """Warnings and errors that a process may log in one second."""
@@ -45,8 +44,7 @@ async def all_are(stack: Stack, status: str) -> None:
     async def are() -> bool:
         return await readiness(stack) == {status}
 
-    async with asyncio.timeout(PATIENCE):
-        await until(are)
+    assert await until(are)
 
 
 def most_lines(run: Case) -> int:
@@ -83,10 +81,16 @@ async def goes_and_comes_back(run: Case, *, one_reader: bool = False) -> Questio
     for _ in range(20):
         await run.ask(await run.session(readers=False), prompt=run.script(chunks=20, pace=0.1))
     await run.all_hear(question, lambda reader: len(reader.seen) > 1)
+    last = question.script.hold(1, CHUNKS - 1)
     server_of(run).kill()
     hold.go_on.set()
-    await asyncio.sleep(OUT_SECONDS)
+    await last.reached.wait()
+    logs = [(place, len(place.up.log)) for place in run.stack.workers if place.runs]
     server_of(run).start()
+    await all_are(run.stack, "ready")
+    for place, since in logs:
+        await place.up.says("Redis is there", since)
+    last.go_on.set()
     return question
 
 

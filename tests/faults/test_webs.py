@@ -13,6 +13,7 @@ from tests.end_to_end.processes import Json, hear, hear_until, say
 from tests.faults.case import CHUNKS, Case
 from tests.faults.oracle import Question, Rule
 from tests.faults.readers import Reader
+from tests.faults.scripted_model import Script
 from tests.faults.stack import SETTINGS, WORKERS, L, Place
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -21,10 +22,10 @@ ONE = ("",)
 GRACE = float(SETTINGS["SHUTDOWN_GRACE"])
 
 
-async def ask_and_leave(run: Case, door: str) -> Question:
+async def ask_and_leave(run: Case, door: str, prompt: tuple[str, Script]) -> Question:
     """The connection ends right after the answer was promised, without a goodbye."""
     session_id = await run.session(readers=False)
-    text, script = run.script(chunks=20)
+    text, script = prompt
     web = run.stack.web
     if door == "ws":
         async with web.websocket(f"?session_id={session_id}") as socket:
@@ -52,14 +53,16 @@ async def ask_and_leave(run: Case, door: str) -> Question:
 async def test_the_client_leaves_right_after_it_was_accepted(run: Case) -> None:
     await run.stack.be(workers=ONE)
     for door in ("ws", "sse"):
-        await ask_and_leave(run, door)
+        await ask_and_leave(run, door, run.script(chunks=20))
     assert await run.violations() == []
 
 
 @pytest.mark.fault("T07")
 async def test_the_client_leaves_and_that_stops_the_answer(run: Case) -> None:
     await run.stack.be(webs=("leaving",), workers=ONE)
-    await ask_and_leave(run, "ws")
+    text, script = run.script()
+    script.hold(1, CHUNKS)
+    await ask_and_leave(run, "ws", (text, script))
     assert await run.broken(within=L) == {Rule.ENDS}
 
 
@@ -76,15 +79,23 @@ async def test_a_web_process_is_killed(run: Case) -> None:
 
 @pytest.mark.fault("T08")
 async def test_a_web_process_is_killed_and_nothing_is_shown_again(run: Case) -> None:
+    """What is said while the reader is nowhere is what it never sees."""
     await run.stack.be(webs=("", "replay"), workers=ONE)
-    question, hold = await run.in_mid_answer(2)
-    reader = Reader("live", run.stack.up_webs, question.session_id, "ws")
+    question, hold = await run.in_mid_answer(2, readers=False)
+    there = [run.stack.webs[0].up]
+    reader = Reader("live", lambda: there, question.session_id, "ws")
     await run.follow(reader)
     await run.all_hear(question, lambda reader: len(reader.seen) > 1)
+    there.clear()
     await run.stack.webs[0].kill()
     reader.connected.clear()
+    last = question.script.hold(1, CHUNKS - 1)
     hold.go_on.set()
-    assert await run.broken(within=3) & {Rule.SHOWN, Rule.ENDS}
+    await last.reached.wait()
+    there.append(run.stack.webs[1].up)
+    await reader.connected.wait()
+    last.go_on.set()
+    assert await run.broken(within=L) >= {Rule.SHOWN}
 
 
 async def accepted_and_not_hinted(run: Case, key: str) -> None:
