@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.end_to_end.processes import text_of
 from tests.faults.case import CHUNKS, Case
 from tests.faults.oracle import Question, Rule
 from tests.faults.stack import L
@@ -12,6 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 TWO = ("", "")
 """Workers: one for the fault, one to take over."""
+ZOMBIE = "heartbeat,places,probes"
 
 
 @pytest.mark.fault("T01", limit=L, runs=20)
@@ -122,14 +124,18 @@ async def test_frozen_past_its_lease_and_there_is_no_fence(run: Case) -> None:
 
 @pytest.mark.fault("T04")
 async def test_frozen_past_its_lease_and_there_are_no_places(run: Case) -> None:
-    """Here the database's fence holds, but not the stream's."""
-    await run.stack.be(workers=("heartbeat,places",))
+    """Here the database's fence holds, but not the stream's. What the zombie has to say comes
+    before it asks whether Redis is there."""
+    await run.stack.be(workers=(ZOMBIE,))
     question, first = await run.in_mid_answer(CHUNKS // 2)
     second = question.script.hold(2, 2)
     zombie = await run.stack.answering(question.generation_id)
+    told = f"1.{CHUNKS // 2 - 1} "
+    await run.all_hear(question, lambda reader: told in text_of(reader.seen))
+    await asyncio.sleep(0.2)  # nobody says that it has read what Redis replied
     zombie.freeze()
     first.go_on.set()
-    await run.stack.be(workers=("heartbeat,places", ""))
+    await run.stack.be(workers=(ZOMBIE, ""))
     await second.reached.wait()
     zombie.thaw()
     await zombie.up.says(rf"{question.generation_id} was ended by another")
