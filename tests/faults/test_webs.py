@@ -62,7 +62,8 @@ async def test_the_client_leaves_and_that_stops_the_answer(run: Case) -> None:
     await run.stack.be(webs=("leaving",), workers=ONE)
     text, script = run.script()
     script.hold(1, CHUNKS)
-    await ask_and_leave(run, "ws", (text, script))
+    question = await ask_and_leave(run, "ws", (text, script))
+    await run.is_stored(question, "stopped")
     assert await run.broken(within=L) == {Rule.ENDS}
 
 
