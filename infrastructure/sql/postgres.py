@@ -24,11 +24,12 @@ do the work of many; and six processes fit into the 100 that Postgres gives by d
 
 _CONNECT_SECONDS: Final = 5.0
 """For a connection of the pool, in all: to wait for a free one, to try it, to make a new one."""
-_STATEMENT_SECONDS: Final = 5.0
+_STATEMENT_SECONDS: Final = 4.0
 """Ours take milliseconds. The server is to say so first: it ends the statement, and the connection
 can be used again."""
-_ANSWER_SECONDS: Final = 7.0
-"""For a server that says nothing any more."""
+_ANSWER_SECONDS: Final = 5.5
+"""For a server that says nothing any more. SQLAlchemy takes another two to end the connection, and
+who waits for both is to be told within eight."""
 _LOCK_SECONDS: Final = 3.0
 """For a row that another transaction changes. It takes milliseconds, unless its process hangs."""
 _IDLE_SECONDS: Final = 5.0
