@@ -1,6 +1,6 @@
 """What the use cases need of the world. Each docstring is a promise that every adapter keeps."""
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,7 +9,8 @@ from application.events import Entry, Snapshot, StreamEvent
 from domain.access import Caller, Refresh
 from domain.api_config import ApiConfig
 from domain.events import DomainEvent
-from domain.identifiers import GenerationId, SessionId, SignInId
+from domain.file_type import FileKind
+from domain.identifiers import FileKey, GenerationId, SessionId, SignInId
 from domain.message import Usage
 from domain.persona import Persona
 from domain.position import Position
@@ -264,6 +265,35 @@ class Ids(Protocol):
 
     def ticket(self) -> Secret:
         """Likewise."""
+
+
+class FileStore(Protocol):
+    """Keeps what files hold, each under its key. What is known of a file is in the database."""
+
+    async def save(self, key: FileKey, content: AsyncIterable[bytes]) -> None:
+        """Returns once all of it survives a loss of power. Never holds all of it in memory. If it
+        raises, some of it may be there: delete it. Raises StorageFull, StorageUnavailable, and
+        whatever the content raises."""
+
+    async def size(self, key: FileKey) -> int | None:
+        """In bytes; None if it is not there. Raises StorageUnavailable."""
+
+    def read(self, key: FileKey) -> AsyncGenerator[bytes, None]:
+        """All of it, in pieces. Raises StorageUnavailable, also if it is not there."""
+
+    async def delete(self, key: FileKey) -> None:
+        """It is not there any more, or was not. Raises StorageUnavailable."""
+
+
+class UnreadableDocument(Exception):
+    """The text of a document can't be had; the sentence says why, for whoever sent it."""
+
+
+class DocumentReader(Protocol):
+    async def text(self, kind: FileKind, content: AsyncIterable[bytes]) -> str:
+        """The text of a document. Whatever it holds costs bounded time and memory, and neither
+        blocks nor harms this process. Raises UnreadableDocument; Overloaded, at once, if too many
+        are being read; and whatever the content raises."""
 
 
 class PasswordHasher(Protocol):

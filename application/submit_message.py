@@ -99,7 +99,7 @@ class SubmitMessage:
         self, work: UnitOfWork, session: ChatSession, submission: Submission, text: str
     ) -> Accepted:
         if submission.file_ids:
-            raise FileNotFound("There is no such file.")
+            raise FileNotFound
         asked, number = session.ask(text)
         generation_id = self.ids.generation()
         question = NewQuestion(session.id, generation_id, number, text)

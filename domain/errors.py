@@ -87,9 +87,58 @@ class PersonaNotFound(ChatError):
 
 
 class FileNotFound(ChatError):
-    """A message names a file that does not exist."""
+    """No such file, or another user's; or none of the session whose message names it."""
 
     code = "file_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such file.")
+
+
+class FileUnreadable(ChatError):
+    """A message names a file of which no text could be read."""
+
+    code = "file_unreadable"
+
+
+class FileTooLarge(ChatError):
+    code = "file_too_large"
+
+
+class UnsupportedFileType(ChatError):
+    """The content is nothing that can be read, or the name says something else."""
+
+    code = "unsupported_file_type"
+
+
+class TooManyFiles(ChatError):
+    """The session has as many as it may have."""
+
+    code = "too_many_files"
+
+
+class StorageQuotaExceeded(ChatError):
+    """All files of the user together would be too large."""
+
+    code = "storage_quota_exceeded"
+
+
+class StorageFull(ChatError):
+    """There is no room for what a file holds. Nothing of it is kept."""
+
+    code = "storage_full"
+
+    def __init__(self) -> None:
+        super().__init__("There is no room for files at the moment.")
+
+
+class StorageUnavailable(ChatError):
+    """What files hold can't be reached."""
+
+    code = "storage_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("Files can't be reached at the moment.")
 
 
 class UsernameTaken(ChatError):

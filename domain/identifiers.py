@@ -7,9 +7,12 @@ UserId = NewType("UserId", int)
 MessageId = NewType("MessageId", int)
 ApiId = NewType("ApiId", int)
 ApiTokenId = NewType("ApiTokenId", int)
+FileId = NewType("FileId", int)
 SessionId = NewType("SessionId", str)
 GenerationId = NewType("GenerationId", str)
 SignInId = NewType("SignInId", str)
+FileKey = NewType("FileKey", str)
+"""Under which a file's content is stored."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,49}")
 
