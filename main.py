@@ -19,8 +19,11 @@ from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
 from domain.secret import Secret
+from domain.uploaded_file import FileLimits
 from infrastructure.argon2_passwords import Argon2Passwords
 from infrastructure.audit_log import write_audit_line
+from infrastructure.disk_file_store import DiskFileStore
+from infrastructure.documents.subprocess_document_reader import SubprocessDocumentReader
 from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.key_file import make_key_file, read_key_file, read_secret_file
 from infrastructure.key_ring import BadEncryptionKeys, KeyRing, parse_keys
@@ -68,6 +71,8 @@ PERSONAS_SECONDS: Final = 1.0
 """How often the personas' file is looked at."""
 SECRET_FILE: Final = "secret.key"  # noqa: S105 - where it is, not what it is
 """Likewise; what signs the tokens."""
+STRAYS_SECONDS: Final = 60.0
+"""How often contents that belong to no file are deleted."""
 MAKE_A_KEY: Final = (
     '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
 )
@@ -204,6 +209,8 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             models,
             personas,
             RandomIds(),
+            DiskFileStore(settings.upload_folder),
+            SubprocessDocumentReader(),
             [write_audit_line],
         )
 
@@ -216,6 +223,12 @@ def worker_of(settings: Settings, ports: Ports) -> Worker:
         settings.worker_concurrency,
         settings.lease_seconds,
         settings.sweep_seconds,
+    )
+
+
+def file_limits(settings: Settings) -> FileLimits:
+    return FileLimits(
+        settings.upload_file_bytes, settings.upload_session_files, settings.upload_user_bytes
     )
 
 
@@ -266,7 +279,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
         async with AsyncExitStack() as closing:
             ports = await closing.enter_async_context(open_ports(settings, embedded=answers))
             admission = closing.enter_context(open_admission(settings, embedded=answers))
-            web = build_web(ports, admission, settings.sync_timeout)
+            web = build_web(ports, admission, settings.sync_timeout, file_limits(settings))
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []
 
@@ -293,12 +306,13 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             # With its jitter never later than that.
             between_checks = settings.access_check_seconds * 0.9
             checking = asyncio.create_task(repeat(between_checks, web.recheck, jitter=0.1))
+            clearing = asyncio.create_task(repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5))
             with obeying_signals(end, worker.hurry if worker else end):
                 try:
                     await server.serve([listening])
                 finally:
                     await asyncio.gather(*draining)
-                    for task in (beating, watching, checking):
+                    for task in (beating, watching, checking, clearing):
                         task.cancel()
     log.info("llm-chat has stopped")
 

@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
     simulated_delay: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.2
     simulated_chunks: Annotated[int, Field(ge=1, le=1_000_000)] = 400
+    upload_dir: Path | None = None
+    upload_file_bytes: Annotated[int, Field(ge=1, le=2**30)] = 10 * 1024 * 1024
+    upload_session_files: Annotated[int, Field(ge=0, le=10_000)] = 20
+    upload_user_bytes: Annotated[int, Field(ge=0, le=2**50)] = 1024 * 1024 * 1024
     heartbeat_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -95,6 +99,10 @@ class Settings(BaseSettings):
     def data_folder(self) -> Path:
         """For what is kept in files: beside the database, if that is one."""
         return self.sqlite_path.parent if self.sqlite_path else Path("data")
+
+    @property
+    def upload_folder(self) -> Path:
+        return self.upload_dir or self.data_folder / "uploads"
 
     @property
     def sign_in_required(self) -> bool:

@@ -25,8 +25,10 @@ from application.change_session import ChangeSession, ClearHistory, DeleteSessio
 from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
+from application.clear_strays import ClearStrays
 from application.end_generation import EndGeneration
 from application.enter import EnterOpenly
+from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
 from application.identify import IdentifyByTicket, IdentifyByToken, MakeTicket
@@ -35,7 +37,9 @@ from application.open_session import OpenSession
 from application.personas import ChooseDefaultPersona, ListPersonas
 from application.ports import (
     ChatModels,
+    DocumentReader,
     EventStream,
+    FileStore,
     Ids,
     OpenUnitOfWork,
     PasswordHasher,
@@ -59,14 +63,17 @@ from application.stop_generation import StopGeneration
 from application.submit_message import SubmitMessage
 from application.sweep_generations import SweepGenerations
 from application.try_api import TryApi
+from application.upload_file import UploadFile
 from application.visits import RecheckCallers, Visits
 from application.watch_sessions import WatchSessions
 from domain.prompt import ContextWindow
+from domain.uploaded_file import FileLimits
 from interface.accounts import AccountRoutes
 from interface.api_configs import ApiConfigRoutes
 from interface.api_tokens import ApiTokenRoutes
 from interface.app import build_app
 from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
+from interface.files import FileRoutes
 from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
@@ -93,6 +100,8 @@ class Ports:
     models: ChatModels
     personas: Personas
     ids: Ids
+    files: FileStore
+    documents: DocumentReader
     listeners: Sequence[Listener] = ()
 
 
@@ -146,6 +155,7 @@ class Web:
     hurry_to_watch: Hurry
     visits: Visits
     recheck: RecheckCallers
+    clear_strays: ClearStrays
 
 
 def build_asker(database: OpenUnitOfWork, admission: Admission) -> Asker:
@@ -176,7 +186,24 @@ def account_routes(
     return [*accounts.routes(), *api_tokens.routes()]
 
 
-def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
+def file_routes(
+    ports: Ports, who: Asker, limits: FileLimits, clear_strays: ClearStrays
+) -> Sequence[BaseRoute]:
+    database, store = ports.open_unit_of_work, ports.files
+    read = ReadFile(database)
+    return FileRoutes(
+        who,
+        UploadFile(database, store, ports.documents, limits, ports.ids, clear_strays),
+        ListFiles(database),
+        read,
+        ReadContent(read, store),
+        DeleteFile(database, clear_strays),
+    ).routes()
+
+
+def build_web(
+    ports: Ports, admission: Admission, sync_timeout: float, file_limits: FileLimits
+) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
@@ -192,6 +219,7 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
     submit = SubmitMessage(database, ports.queue, store_generation, ids, announce)
     end = EndGeneration(database, stream, ports.queue, announce)
     stop = StopGeneration(database, end, wake_ups)
+    clear_strays = ClearStrays(database, ports.files)
     health = HealthRoutes(database, ports.queue, stream)
     sessions = SessionRoutes(
         who,
@@ -199,7 +227,7 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
         ListSessions(database),
         ReadSession(database),
         ChangeSession(database, choose_model, personas),
-        DeleteSession(database, stream, wake_ups, announce),
+        DeleteSession(database, stream, wake_ups, announce, clear_strays),
     )
     messages = MessageRoutes(
         who,
@@ -233,6 +261,7 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
         *messages.routes(),
         *persona_routes.routes(),
         *apis.routes(),
+        *file_routes(ports, who, file_limits, clear_strays),
         *sse_routes(who, follow_session, follow_generation, streams),
         *generations.routes(),
         *WebSocketDoor(who, open_session, follow_session, submit, stop, visits).routes(),
@@ -241,4 +270,6 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
     recheck = RecheckCallers(database, visits)
     app = build_app(routes)
     hurry = Hurry(STREAM_AWAY_WATCH_SECONDS, lambda: stream.away)
-    return Web(app, routes, health, followers, heartbeats, watch, hurry, visits, recheck)
+    return Web(
+        app, routes, health, followers, heartbeats, watch, hurry, visits, recheck, clear_strays
+    )

@@ -12,6 +12,7 @@ from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Message
 from domain.position import Position
 from domain.repositories import SessionPage
+from domain.uploaded_file import UploadedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class ReadSession:
 
 
 @dataclass(frozen=True, slots=True)
+class WithFiles:
+    """A message, and those of the files that it names which are still there."""
+
+    message: Message
+    files: Sequence[UploadedFile]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadMessages:
     open_unit_of_work: OpenUnitOfWork
 
@@ -49,12 +58,18 @@ class ReadMessages:
         limit: int,
         after_number: int | None,
         newest_first: bool,
-    ) -> Sequence[Message]:
+    ) -> Sequence[WithFiles]:
         """Raises SessionNotFound."""
         async with self.open_unit_of_work(read_only=True) as work:
             if await work.sessions.find(session_id, user) is None:
                 raise SessionNotFound
-            return await work.messages.page(session_id, limit, after_number, newest_first)
+            messages = await work.messages.page(session_id, limit, after_number, newest_first)
+            named = {file_id for message in messages for file_id in message.file_ids}
+            files = await work.files.named(session_id, named) if named else {}
+        return [
+            WithFiles(message, [files[each] for each in message.file_ids if each in files])
+            for message in messages
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from application.choose_model import ChooseModel
+from application.clear_strays import ClearStrays
 from application.ports import (
     Announce,
     EventStream,
@@ -66,18 +67,21 @@ class DeleteSession:
     stream: EventStream
     wake_ups: WakeUps
     announce: Announce
+    clear_strays: ClearStrays
 
     async def __call__(self, user: UserId, session_id: SessionId) -> None:
         """Raises SessionNotFound."""
         async with self.open_unit_of_work() as work:
             await _locked(work, user, session_id)
             stopped = await work.sessions.delete(session_id)
+            contents = await work.files.delete_all(session_id)
             await work.commit()
         await self.stream.remove(session_id)
         await self.wake_ups.wake(session_id)
         for generation_id in stopped:
             self.announce(GenerationStopped(user, session_id, generation_id))
         self.announce(SessionDeleted(user, session_id))
+        await self.clear_strays.these(contents)
 
 
 async def _locked(work: UnitOfWork, user: UserId, session_id: SessionId) -> ChatSession:

@@ -1,4 +1,8 @@
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from application.choose_model import ChooseModel
 from application.claims import Claim
@@ -7,8 +11,13 @@ from domain.chat_session import ChatSession
 from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
 from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
-from domain.identifiers import GenerationId
+from domain.identifiers import FileId, GenerationId
+from domain.message import Message
 from domain.prompt import ContextWindow, Prompt, build_prompt
+from domain.uploaded_file import FileText
+
+_CHARACTERS_PER_TOKEN: Final = 8
+"""Hardly any text has more, so nothing that would fit is left in the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class ClaimGeneration:
             recent = await work.messages.recent(
                 generation.session_id, generation.number, self.window.messages
             )
+            files = await self._files(work, recent)
             model = await self._model(work, generation)
             await work.commit()
         self.announce(
@@ -49,8 +59,20 @@ class ClaimGeneration:
                 generation.owner, generation.session_id, generation.id, generation.attempt
             )
         )
-        prompt = build_prompt(self._system_prompt(generation, session), recent, self.window)
+        told = partial(
+            build_prompt, self._system_prompt(generation, session), recent, self.window, files
+        )
+        # Long texts take their time to count.
+        prompt = await asyncio.to_thread(told) if files else told()
         return Claimed(Claim(generation), model, prompt, session.title if session else None)
+
+    async def _files(
+        self, work: UnitOfWork, recent: Sequence[Message]
+    ) -> Mapping[FileId, FileText]:
+        named = {file_id for message in recent for file_id in message.file_ids}
+        if not named:
+            return {}
+        return await work.files.texts(named, self.window.tokens * _CHARACTERS_PER_TOKEN)
 
     async def _model(self, work: UnitOfWork, generation: Generation) -> ChatModel | Failure:
         try:

@@ -25,6 +25,7 @@ from domain.repositories import (
     Messages,
     SignIns,
     Tickets,
+    UploadedFiles,
     Users,
 )
 from domain.secret import Secret
@@ -39,6 +40,8 @@ class UnitOfWork(Protocol):
     def sessions(self) -> ChatSessions: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def files(self) -> UploadedFiles: ...
     @property
     def generations(self) -> Generations: ...
     @property
@@ -259,6 +262,8 @@ class Ids(Protocol):
     def generation(self) -> GenerationId: ...
 
     def sign_in(self) -> SignInId: ...
+
+    def file(self) -> FileKey: ...
 
     def api_token(self) -> Secret:
         """Nobody can guess it."""

@@ -4,9 +4,9 @@ from application.accepting import Accepted, Idempotency, StoreGeneration, Wished
 from application.hint import hint
 from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue, UnitOfWork
 from domain.chat_session import ChatSession
-from domain.errors import FileNotFound, SessionNotFound
+from domain.errors import FileNotFound, FileUnreadable, SessionNotFound
 from domain.events import MessageAccepted
-from domain.identifiers import MessageId, SessionId, UserId
+from domain.identifiers import FileId, MessageId, SessionId, UserId
 from domain.message import clean_message
 from domain.repositories import NewQuestion, NewSession
 
@@ -18,7 +18,7 @@ class Submission:
     text: str
     model_name: str | None = None
     persona: str | None = None
-    file_ids: tuple[int, ...] = ()
+    file_ids: tuple[FileId, ...] = ()
     idempotency_key: str | None = None
     request_id: str | None = None
 
@@ -47,7 +47,7 @@ class SubmitMessage:
     ) -> Accepted:
         """Returns once the message is committed; without a session, in a new one. Raises
         InvalidInput, SessionNotFound, SessionBusy, ModelNotFound, PersonaNotFound, FileNotFound,
-        IdempotencyConflict."""
+        FileUnreadable, IdempotencyConflict."""
         text = clean_message(submission.text)
         return await once(lambda: self._accept(user, session_id, submission, text))
 
@@ -98,13 +98,28 @@ class SubmitMessage:
     async def _ask(
         self, work: UnitOfWork, session: ChatSession, submission: Submission, text: str
     ) -> Accepted:
-        if submission.file_ids:
-            raise FileNotFound
+        file_ids = await _readable(work, session, submission.file_ids)
         asked, number = session.ask(text)
         generation_id = self.ids.generation()
-        question = NewQuestion(session.id, generation_id, number, text)
+        question = NewQuestion(session.id, generation_id, number, text, file_ids)
         message_id: MessageId = await work.messages.add_question(question)
         accepted = Accepted(session.id, message_id, generation_id)
         await self.store_generation(work, session, submission.wished, accepted, number)
         await work.sessions.save(asked)
         return accepted
+
+
+async def _readable(
+    work: UnitOfWork, session: ChatSession, file_ids: tuple[FileId, ...]
+) -> tuple[FileId, ...]:
+    """Each once. Raises FileNotFound, FileUnreadable."""
+    if not file_ids:
+        return ()
+    files = await work.files.named(session.id, file_ids)
+    for file_id in file_ids:
+        if file_id not in files:
+            raise FileNotFound
+        file = files[file_id]
+        if file.flaw is not None:
+            raise FileUnreadable(f"The text of {file.name} can't be read. {file.flaw}")
+    return tuple(dict.fromkeys(file_ids))

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.errors import Flaw, InvalidInput
-from domain.identifiers import GenerationId, MessageId, SessionId
+from domain.identifiers import FileId, GenerationId, MessageId, SessionId
 
 MAX_MESSAGE_CHARACTERS: Final = 32_000
 
@@ -40,7 +40,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation. `status` and what follows are for answers only.
+    """One message of a conversation. `file_ids` are those that a question names, `status` and the
+    others that may be missing are for answers only.
 
     `number` orders the conversation: a question has an odd one and its answer the next, so an
     answer stands under its question even if another question arrived meanwhile.
@@ -56,6 +57,7 @@ class Message:
     status: AnswerStatus | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    file_ids: tuple[FileId, ...] = ()
 
 
 def storable(text: str) -> str:

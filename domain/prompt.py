@@ -1,10 +1,17 @@
 """What the model is given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final
 
+from domain.attachment import CountTokens, attach
+from domain.identifiers import FileId
 from domain.message import Message, Role
+from domain.uploaded_file import FileText
+
+_FILES_SHARE: Final = 0.75
+"""Of what is left beside the system prompt and the question, for the files of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +27,15 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The conversation for one answer, oldest first; the last message is the question."""
+    """The conversation for one answer, oldest first; the last message is the question. `asked` is
+    what its sender wrote, where the text of files stands before it."""
 
     messages: tuple[PromptMessage, ...]
+    asked: str | None = None
 
     @property
     def question(self) -> str:
-        return self.messages[-1].content
-
-
-class CountTokens(Protocol):
-    def __call__(self, text: str, /) -> int:
-        """How many tokens a model makes of a text, at least roughly. Needs no network."""
+        return self.messages[-1].content if self.asked is None else self.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +49,40 @@ class ContextWindow:
 
 
 def build_prompt(
-    system_prompt: str | None, recent: Sequence[Message], window: ContextWindow
+    system_prompt: str | None,
+    recent: Sequence[Message],
+    window: ContextWindow,
+    files: Mapping[FileId, FileText] = MappingProxyType({}),
 ) -> Prompt:
-    """The system prompt, then the end of `recent` that fits: oldest first, the question last.
+    """The system prompt, then the end of `recent` that fits: oldest first, the question last. Each
+    message brings the `files` that it names.
 
     The system prompt and the question are given whatever they cost. The oldest messages go first,
-    and an answer whose question is gone goes with it: many models insist that a user begins.
+    and an answer whose question is gone goes with it: many models insist that a user begins. Files
+    get what messages leave, those of the newest message first; but those of the question are sure
+    of most of the window, so that a long conversation does not crowd them out.
     """
-    left = window.tokens - (window.count(system_prompt) if system_prompt else 0)
-    fitting = list(_fitting(recent[-window.messages :], left, window.count))
+    count, question = window.count, recent[-1]
+    left = window.tokens - (count(system_prompt) if system_prompt else 0)
+    asked_about = [files[each] for each in question.file_ids if each in files]
+    reserved = _share_of_files(left - count(question.content), asked_about, count)
+    fitting = list(_fitting(recent[-window.messages :], left - reserved, count))
     while len(fitting) > 1 and fitting[-1].role is Role.ASSISTANT:
         fitting.pop()
+    left -= sum(count(message.content) for message in fitting)
+    given = []
+    for message in fitting:
+        attached = attach([files[e] for e in message.file_ids if e in files], left, count)
+        left -= count(attached) if attached else 0
+        given.append(PromptMessage(message.role, attached + message.content))
     system = [PromptMessage(Role.SYSTEM, system_prompt)] if system_prompt else []
-    return Prompt((*system, *(PromptMessage(m.role, m.content) for m in reversed(fitting))))
+    return Prompt((*system, *reversed(given)), question.content if asked_about else None)
+
+
+def _share_of_files(left: int, asked_about: Sequence[FileText], count: CountTokens) -> int:
+    if not asked_about:
+        return 0
+    return max(0, min(count(attach(asked_about, left, count)), int(left * _FILES_SHARE)))
 
 
 def _fitting(recent: Sequence[Message], left: int, count: CountTokens) -> Iterator[Message]:

@@ -16,6 +16,8 @@ from domain.generation import Ending, Generation, Progress
 from domain.identifiers import (
     ApiId,
     ApiTokenId,
+    FileId,
+    FileKey,
     GenerationId,
     MessageId,
     SessionId,
@@ -24,6 +26,7 @@ from domain.identifiers import (
 )
 from domain.message import Message
 from domain.position import Position
+from domain.uploaded_file import FileText, HeldFiles, NewFile, UploadedFile
 from domain.user import User
 
 
@@ -153,6 +156,7 @@ class NewQuestion:
     generation_id: GenerationId
     number: int
     content: str
+    file_ids: tuple[FileId, ...] = ()
 
 
 class Messages(Protocol):
@@ -179,6 +183,54 @@ class Messages(Protocol):
         self, session_id: SessionId, limit: int, after_number: int | None, newest_first: bool
     ) -> Sequence[Message]:
         """In the order of the conversation, going on after that number."""
+
+
+class UploadedFiles(Protocol):
+    """What is known of files. What they hold is stored elsewhere, each under its key; a content is
+    stray if it belongs to no file: it is to be deleted there, and then to be forgotten here."""
+
+    async def expect(self, key: FileKey, seconds: float) -> None:
+        """A content will be stored under this key. It is stray if it has no file by then."""
+
+    async def held(self, owner: UserId, session_id: SessionId) -> HeldFiles:
+        """Until the transaction ends nobody else adds a file of this owner."""
+
+    async def add(self, new: NewFile) -> UploadedFile | None:
+        """None, and nothing is changed, if its content was not expected, or is stray by now."""
+
+    async def find(self, owner: UserId, file_id: FileId) -> UploadedFile | None:
+        """None if it does not exist, is deleted, or is another user's."""
+
+    async def page(
+        self, session_id: SessionId, limit: int, after: FileId | None
+    ) -> Sequence[UploadedFile]:
+        """Oldest first."""
+
+    async def named(
+        self, session_id: SessionId, file_ids: Collection[FileId]
+    ) -> Mapping[FileId, UploadedFile]:
+        """Those of this session that exist."""
+
+    async def texts(
+        self, file_ids: Collection[FileId], characters: int
+    ) -> Mapping[FileId, FileText]:
+        """What was read of each, at most so many characters from the beginning. Also of those that
+        are deleted, which have no text any more."""
+
+    async def delete(self, owner: UserId, file_id: FileId) -> FileKey | None:
+        """Its text goes, and its content is stray now. None if there is no such file."""
+
+    async def delete_all(self, session_id: SessionId) -> Sequence[FileKey]:
+        """Likewise, all of a session."""
+
+    async def strays(self, limit: int) -> Sequence[FileKey]:
+        """The longest known first."""
+
+    async def stray_now(self, key: FileKey) -> bool:
+        """What was expected will not come. False if it has come, or was cleared."""
+
+    async def clear(self, keys: Collection[FileKey]) -> None:
+        """These are not stored any more."""
 
 
 @dataclass(frozen=True, slots=True)

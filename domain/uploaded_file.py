@@ -54,6 +54,16 @@ class NewFile:
 
 
 @dataclass(frozen=True, slots=True)
+class FileText:
+    """What was read of a file, or its beginning: it has so many `characters` in all. None if the
+    file is deleted."""
+
+    name: str
+    text: str | None
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeldFiles:
     """How many files a session has, and how many bytes all files of its owner."""
 

@@ -1,7 +1,7 @@
 from secrets import token_hex, token_urlsafe
 
 from domain.api_token import API_TOKEN_PREFIX
-from domain.identifiers import GenerationId, SessionId, SignInId
+from domain.identifiers import FileKey, GenerationId, SessionId, SignInId
 from domain.secret import Secret
 
 
@@ -16,6 +16,9 @@ class RandomIds:
 
     def sign_in(self) -> SignInId:
         return SignInId(f"signin_{token_hex(16)}")
+
+    def file(self) -> FileKey:
+        return FileKey(f"file_{token_hex(16)}")
 
     def api_token(self) -> Secret:
         return Secret(f"{API_TOKEN_PREFIX}{token_urlsafe(32)}")

@@ -38,7 +38,7 @@ from interface.wire.incoming import (
     parse_number_cursor,
     parse_session_id,
 )
-from interface.wire.outgoing import accepted_json, answered_json, message_cursor, message_json
+from interface.wire.outgoing import accepted_json, answered_json, message_cursor, with_files_json
 
 _CLIENT_LEFT: Final = 499
 """Nobody hears it; the log shows it, as that of nginx does."""
@@ -76,7 +76,7 @@ class MessageRoutes:
         found = await self.read_messages(
             user, session_id_of(request), limit + 1, after, order == "desc"
         )
-        return page_reply(found, limit, message_json, message_cursor)
+        return page_reply(found, limit, with_files_json, message_cursor)
 
     async def clear(self, request: Request) -> Response:
         user = await self.who(request)
@@ -146,7 +146,7 @@ def _submission(request: Request, body: SendBody) -> Submission:
         body.message,
         body.model_name,
         body.persona,
-        tuple(body.file_ids or ()),
+        body.files,
         parse_key(request.headers.get("idempotency-key")),
         request_id_of(request.scope),
     )

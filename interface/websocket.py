@@ -202,7 +202,7 @@ class _Socket:
             frame.message,
             frame.model_name,
             frame.persona,
-            tuple(frame.file_ids or ()),
+            frame.files,
             frame.client_message_id,
             f"{self.request_id[:56]}.{next(self.heard)}",
         )

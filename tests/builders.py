@@ -1,23 +1,27 @@
 """Things to test with, each complete and ordinary unless told otherwise."""
 
+import hashlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from application.ports import OpenUnitOfWork
+from application.ports import FileStore, OpenUnitOfWork
 from domain.access import Caller
 from domain.api_config import ApiConfig, NewApiConfig
 from domain.api_token import ApiToken, NewApiToken
 from domain.chat_session import ChatSession
 from domain.generation import Ending, Generation, GenerationStatus
-from domain.identifiers import ApiId, GenerationId, MessageId, SessionId, SignInId, UserId
+from domain.identifiers import ApiId, FileKey, GenerationId, MessageId, SessionId, SignInId, UserId
 from domain.message import Usage
 from domain.repositories import NewGeneration, NewQuestion, NewSession
 from domain.secret import Secret
+from domain.uploaded_file import NewFile, UploadedFile
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 USER = UserId(1)
 SESSION = SessionId("session_1")
 GENERATION = GenerationId("gen_1")
 API = ApiId(7)
+FILE_KEY = FileKey("file_1")
 
 
 def a_session(unanswered: int = 0, title: str | None = None) -> ChatSession:
@@ -145,6 +149,44 @@ async def add_api(database: OpenUnitOfWork, new: NewApiConfig) -> ApiConfig:
         config = await work.api_configs.add(new)
         await work.commit()
     return config
+
+
+async def add_file(
+    database: OpenUnitOfWork,
+    store: FileStore,
+    user: UserId,
+    session_id: SessionId,
+    name: str = "notes.txt",
+    text: str = "hello",
+    flaw: str | None = None,
+) -> UploadedFile:
+    """With its content, as `UploadFile` leaves it; what has a flaw has no text."""
+
+    async def content() -> AsyncIterator[bytes]:
+        yield text.encode()
+
+    key = FileKey(f"key_of_{session_id}_{name}")
+    await store.save(key, content())
+    async with database() as work:
+        await work.files.expect(key, 60)
+        file = await work.files.add(a_new_file(user, session_id, key, name, text, flaw))
+        assert file is not None
+        await work.commit()
+    return file
+
+
+def a_new_file(
+    user: UserId = USER,
+    session_id: SessionId = SESSION,
+    key: FileKey = FILE_KEY,
+    name: str = "notes.txt",
+    text: str = "hello",
+    flaw: str | None = None,
+) -> NewFile:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    size = len(text.encode())
+    read = None if flaw else text
+    return NewFile(user, session_id, key, name, "text/plain", size, sha256, read, flaw)
 
 
 async def add_question(

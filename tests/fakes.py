@@ -5,6 +5,7 @@ import asyncio
 import copy
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterable,
     AsyncIterator,
     Callable,
     Collection,
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from application.ports import ChatModel, Piece, Request, ServerModel
+from application.ports import ChatModel, Piece, Request, ServerModel, UnreadableDocument
 from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.api_token import API_TOKEN_PREFIX, MAX_API_TOKENS, ApiToken, NewApiToken
@@ -29,13 +30,18 @@ from domain.errors import (
     Overloaded,
     PersonaNotFound,
     QueueUnavailable,
+    StorageFull,
+    StorageUnavailable,
     TooManyApiTokens,
     UsernameTaken,
 )
+from domain.file_type import FileKind
 from domain.generation import MAX_ATTEMPTS, Ending, Generation, GenerationStatus, Progress
 from domain.identifiers import (
     ApiId,
     ApiTokenId,
+    FileId,
+    FileKey,
     GenerationId,
     MessageId,
     SessionId,
@@ -57,6 +63,7 @@ from domain.repositories import (
     SessionPage,
 )
 from domain.secret import Secret
+from domain.uploaded_file import FileText, HeldFiles, NewFile, UploadedFile
 from domain.user import User
 
 
@@ -80,6 +87,15 @@ class SignInRow:
 
 
 @dataclass
+class FileRow:
+    """A file, and what only the database sees of it."""
+
+    file: UploadedFile
+    text: str | None
+    deleted: bool = False
+
+
+@dataclass
 class State:
     users: list[User] = field(default_factory=list)
     passwords: dict[UserId, str] = field(default_factory=dict)
@@ -98,7 +114,9 @@ class State:
     keys: dict[tuple[UserId, str], KeptRequest] = field(default_factory=dict)
     apis: list[ApiConfig] = field(default_factory=list)
     apis_made: int = 0
-    ticks: int = 0
+    files: dict[FileId, "FileRow"] = field(default_factory=dict)
+    strays: dict[FileKey, datetime] = field(default_factory=dict)
+    ticks: int = field(default=0, compare=False)
 
     def now(self) -> datetime:
         """The wall clock, but no two moments are equal."""
@@ -140,6 +158,7 @@ class FakeUnitOfWork:
         self.users = FakeUsers(state)
         self.sessions = FakeChatSessions(state)
         self.messages = FakeMessages(state)
+        self.files = FakeUploadedFiles(state)
         self.generations = FakeGenerations(state)
         self.idempotency_keys = FakeIdempotencyKeys(state)
         self.api_configs = FakeApiConfigs(state)
@@ -420,7 +439,9 @@ class FakeMessages:
     state: State
 
     async def add_question(self, new: NewQuestion) -> MessageId:
-        return self.add(new.session_id, new.number, Role.USER, new.content, new.generation_id)
+        message_id = self.add(new.session_id, new.number, Role.USER, new.content, new.generation_id)
+        self.state.messages[-1] = replace(self.state.messages[-1], file_ids=new.file_ids)
+        return message_id
 
     def add(
         self,
@@ -494,6 +515,149 @@ class FakeMessages:
             if m.session_id == session_id and m.id not in self.state.withdrawn
         ]
         return sorted(found, key=lambda message: (message.number, message.id))
+
+
+@dataclass
+class FakeUploadedFiles:
+    state: State
+
+    async def expect(self, key: FileKey, seconds: float) -> None:
+        self.state.strays[key] = self.state.now() + timedelta(seconds=seconds)
+
+    async def held(self, owner: UserId, session_id: SessionId) -> HeldFiles:
+        mine = [row.file for row in self._there() if row.file.owner == owner]
+        in_session = [file for file in mine if file.session_id == session_id]
+        return HeldFiles(len(in_session), sum(file.size for file in mine))
+
+    async def add(self, new: NewFile) -> UploadedFile | None:
+        if self.state.strays.get(new.key, self.state.now()) <= self.state.now():
+            return None
+        del self.state.strays[new.key]
+        file = UploadedFile(
+            FileId(len(self.state.files) + 1),
+            new.owner,
+            new.session_id,
+            new.key,
+            new.name,
+            new.media_type,
+            new.size,
+            new.sha256,
+            new.flaw,
+            self.state.now(),
+        )
+        self.state.files[file.id] = FileRow(file, new.text)
+        return file
+
+    async def find(self, owner: UserId, file_id: FileId) -> UploadedFile | None:
+        found = [row.file for row in self._there() if row.file.id == file_id]
+        return found[0] if found and found[0].owner == owner else None
+
+    async def page(
+        self, session_id: SessionId, limit: int, after: FileId | None
+    ) -> Sequence[UploadedFile]:
+        found = self._of(session_id)
+        return [file for file in found if after is None or file.id > after][:limit]
+
+    async def named(
+        self, session_id: SessionId, file_ids: Collection[FileId]
+    ) -> Mapping[FileId, UploadedFile]:
+        return {file.id: file for file in self._of(session_id) if file.id in file_ids}
+
+    async def texts(
+        self, file_ids: Collection[FileId], characters: int
+    ) -> Mapping[FileId, FileText]:
+        rows = {wanted: self.state.files.get(wanted) for wanted in file_ids}
+        return {
+            wanted: FileText(
+                row.file.name,
+                None if row.text is None else row.text[:characters],
+                len(row.text or ""),
+            )
+            for wanted, row in rows.items()
+            if row is not None
+        }
+
+    async def delete(self, owner: UserId, file_id: FileId) -> FileKey | None:
+        if await self.find(owner, file_id) is None:
+            return None
+        return self._delete(self.state.files[file_id])
+
+    async def delete_all(self, session_id: SessionId) -> Sequence[FileKey]:
+        return [self._delete(self.state.files[file.id]) for file in self._of(session_id)]
+
+    async def strays(self, limit: int) -> Sequence[FileKey]:
+        due = sorted((due, key) for key, due in self.state.strays.items())
+        return [key for due, key in due if due <= self.state.now()][:limit]
+
+    async def stray_now(self, key: FileKey) -> bool:
+        if key not in self.state.strays:
+            return False
+        self.state.strays[key] = self.state.now()
+        return True
+
+    async def clear(self, keys: Collection[FileKey]) -> None:
+        for key in keys:
+            self.state.strays.pop(key, None)
+
+    def _there(self) -> list[FileRow]:
+        return [row for row in self.state.files.values() if not row.deleted]
+
+    def _of(self, session_id: SessionId) -> list[UploadedFile]:
+        return [row.file for row in self._there() if row.file.session_id == session_id]
+
+    def _delete(self, row: FileRow) -> FileKey:
+        row.deleted, row.text = True, None
+        self.state.strays[row.file.key] = self.state.now()
+        return row.file.key
+
+
+class FakeFileStore:
+    """Hand it to a use case as `store`. It is full after so many bytes."""
+
+    def __init__(self, room: int = 10_000_000) -> None:
+        self.room = room
+        self.contents: dict[FileKey, bytes] = {}
+        self.away = False
+
+    async def save(self, key: FileKey, content: AsyncIterable[bytes]) -> None:
+        self._expect_here()
+        self.contents[key] = b""
+        async for piece in content:
+            self.contents[key] += piece
+            if sum(map(len, self.contents.values())) > self.room:
+                raise StorageFull
+
+    async def size(self, key: FileKey) -> int | None:
+        self._expect_here()
+        return len(self.contents[key]) if key in self.contents else None
+
+    async def read(self, key: FileKey) -> AsyncGenerator[bytes, None]:
+        self._expect_here()
+        if key not in self.contents:
+            raise StorageUnavailable
+        yield self.contents[key]
+
+    async def delete(self, key: FileKey) -> None:
+        self._expect_here()
+        self.contents.pop(key, None)
+
+    def _expect_here(self) -> None:
+        if self.away:
+            raise StorageUnavailable
+
+
+@dataclass
+class FakeDocumentReader:
+    """Reads what is text as it stands; all else has the flaw."""
+
+    read: list[FileKind] = field(default_factory=list)
+
+    async def text(self, kind: FileKind, content: AsyncIterable[bytes]) -> str:
+        self.read.append(kind)
+        held = b"".join([piece async for piece in content])
+        if kind is not FileKind.TEXT:
+            raise UnreadableDocument("It is encrypted.")
+        return held.decode()
 
 
 @dataclass
@@ -943,6 +1107,9 @@ class CountingIds:
 
     def generation(self) -> GenerationId:
         return GenerationId(f"gen_{next(self.numbers)}")
+
+    def file(self) -> FileKey:
+        return FileKey(f"file_{next(self.numbers)}")
 
     def sign_in(self) -> SignInId:
         return SignInId(f"signin_{next(self.numbers)}")

@@ -3,7 +3,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
 
-from domain.identifiers import GenerationId, MessageId, SessionId
+from domain.identifiers import FileId, GenerationId, MessageId, SessionId
 from domain.message import AnswerStatus, Message, Role, Usage
 from domain.repositories import NewQuestion
 from infrastructure.sql.clock import now_ms, to_datetime
@@ -69,6 +69,7 @@ class SqlMessages(Repository):
             "number": new.number,
             "role": Role.USER.value,
             "content": new.content,
+            "file_ids": list(new.file_ids) or None,
         }
         return MessageId(connection.execute(_ADD, values).scalar_one())
 
@@ -138,6 +139,7 @@ def _message(row: Row[Any]) -> Message:
         None if row.status is None else AnswerStatus(row.status),
         row.finish_reason,
         usage_from(row.usage),
+        tuple(map(FileId, row.file_ids or ())),
     )
 
 

@@ -174,6 +174,8 @@ chat_messages = Table(
     Column("status", String(16)),
     Column("finish_reason", Text),
     Column("usage", JSON(none_as_null=True)),
+    # Those that the message names, in its order.
+    Column("file_ids", JSON(none_as_null=True)),
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     CheckConstraint(
@@ -187,6 +189,39 @@ chat_messages = Table(
         sqlite_where=text("role = 'assistant'"),
         postgresql_where=text("role = 'assistant'"),
     ),
+)
+
+uploaded_files = Table(
+    "uploaded_files",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("session_id", String(50), ForeignKey("chat_sessions.id"), nullable=False),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("media_type", String(100), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("flaw", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    # Last, so that whoever wants the rest of a row need not read through it. A deleted file's is
+    # gone.
+    Column("text", Text),
+    Index(None, "session_id", "id"),
+    Index(None, "user_id"),
+    # Messages go on to name a file that is gone: its id must not become another file's.
+    sqlite_autoincrement=True,
+)
+
+# Contents that belong to no file: of one that is on its way in, which has until then, or of one
+# that was deleted. Usually there are none.
+stray_contents = Table(
+    "stray_contents",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Index(None, "due_at"),
 )
 
 idempotency_keys = Table(

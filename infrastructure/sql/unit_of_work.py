@@ -13,6 +13,7 @@ from infrastructure.sql.messages import SqlMessages
 from infrastructure.sql.sessions import SqlChatSessions
 from infrastructure.sql.sign_ins import SqlSignIns
 from infrastructure.sql.tickets import SqlTickets
+from infrastructure.sql.uploaded_files import SqlUploadedFiles
 from infrastructure.sql.users import SqlUsers
 
 
@@ -20,8 +21,8 @@ class SqlUnitOfWork:
     """One transaction, over one connection."""
 
     __slots__ = (
-        "_connection", "api_configs", "api_tokens", "callers", "generations", "idempotency_keys",
-        "messages", "sessions", "sign_ins", "tickets", "users",
+        "_connection", "api_configs", "api_tokens", "callers", "files", "generations",
+        "idempotency_keys", "messages", "sessions", "sign_ins", "tickets", "users",
     )  # fmt: skip
 
     def __init__(self, connection: SqlConnection, key_ring: KeyRing) -> None:
@@ -29,6 +30,7 @@ class SqlUnitOfWork:
         self.users = SqlUsers(connection)
         self.sessions = SqlChatSessions(connection)
         self.messages = SqlMessages(connection)
+        self.files = SqlUploadedFiles(connection)
         self.generations = SqlGenerations(connection)
         self.idempotency_keys = SqlIdempotencyKeys(connection)
         self.api_configs = SqlApiConfigs(connection, key_ring)

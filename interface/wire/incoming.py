@@ -23,12 +23,13 @@ from domain.chat_session import SessionChanges
 from domain.errors import (
     ApiConfigNotFound,
     ApiTokenNotFound,
+    FileNotFound,
     Flaw,
     GenerationNotFound,
     InvalidInput,
     SessionNotFound,
 )
-from domain.identifiers import ApiId, ApiTokenId, GenerationId, SessionId, is_id
+from domain.identifiers import ApiId, ApiTokenId, FileId, GenerationId, SessionId, is_id
 from domain.repositories import SessionPage
 from interface.wire.encoding import open_cursor
 
@@ -36,6 +37,8 @@ MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
 MAX_MODEL_NAME: Final = 200
 MAX_DAYS: Final = 3_650
+MAX_FILES: Final = 20
+"""That one message may name."""
 
 _MOST_FIELDS: Final = 50
 _MOST_FLAWS: Final = 20
@@ -77,6 +80,7 @@ Title = Annotated[
 ]
 SystemPrompt = Annotated[Text, Field(max_length=32_000)]
 _KEY: Final = r"[\x21-\x7e]{1,64}"
+RowId = Annotated[int, Field(ge=1, lt=2**63)]
 Key = Annotated[str, Field(pattern=f"^{_KEY}$")]
 
 
@@ -118,7 +122,11 @@ class SendBody(Body):
     message: str
     model_name: ModelName | None = None
     persona: Name | None = None
-    file_ids: Annotated[list[int], Field(max_length=20)] | None = None
+    file_ids: Annotated[list[RowId], Field(max_length=MAX_FILES)] | None = None
+
+    @property
+    def files(self) -> tuple[FileId, ...]:
+        return tuple(map(FileId, self.file_ids or ()))
 
 
 class SendAnywhereBody(SendBody):
@@ -303,6 +311,14 @@ def parse_api_token_id(text: str) -> ApiTokenId:
     return ApiTokenId(number)
 
 
+def parse_file_id(text: str) -> FileId:
+    """Raises FileNotFound, likewise."""
+    number = _row_id(text)
+    if number is None:
+        raise FileNotFound
+    return FileId(number)
+
+
 def _row_id(text: str) -> int | None:
     if not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) >= 2**63:
         return None
@@ -368,6 +384,12 @@ def parse_api_cursor(text: str | None) -> ApiId | None:
     """Raises InvalidInput."""
     number = parse_number_cursor(text)
     return None if number is None else ApiId(number)
+
+
+def parse_file_cursor(text: str | None) -> FileId | None:
+    """Raises InvalidInput."""
+    number = parse_number_cursor(text)
+    return None if number is None else FileId(number)
 
 
 def parse_api_token_cursor(text: str | None) -> ApiTokenId | None:

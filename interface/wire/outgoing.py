@@ -4,7 +4,7 @@ no events."""
 from application.accepting import Accepted
 from application.api_tokens import MadeApiToken
 from application.await_answer import Answered
-from application.browse import Shown
+from application.browse import Shown, WithFiles
 from application.list_models import ModelList
 from application.personas import PersonaList
 from application.sign_in import SignedIn
@@ -17,6 +17,7 @@ from domain.identifiers import SessionId
 from domain.message import Message
 from domain.position import Position
 from domain.secret import Secret
+from domain.uploaded_file import UploadedFile
 from domain.user import User
 from interface.wire.encoding import Json, close_cursor
 from interface.wire.events import failure_json, usage_json
@@ -57,8 +58,32 @@ def message_json(message: Message) -> Json:
     return shown
 
 
-def message_cursor(last: Message) -> str:
-    return close_cursor(last.number)
+def with_files_json(shown: WithFiles) -> Json:
+    told = message_json(shown.message)
+    return {**told, "files": list(map(file_json, shown.files))} if shown.files else told
+
+
+def message_cursor(last: WithFiles) -> str:
+    return close_cursor(last.message.number)
+
+
+def file_json(file: UploadedFile) -> Json:
+    """`error` says why its text could not be read."""
+    return {
+        "id": file.id,
+        "session_id": file.session_id,
+        "file_name": file.name,
+        "file_size": file.size,
+        "file_type": file.media_type,
+        "sha256": file.sha256,
+        "is_processed": file.is_processed,
+        "error": file.flaw,
+        "created_at": file.created_at,
+    }
+
+
+def file_cursor(last: UploadedFile) -> str:
+    return close_cursor(last.id)
 
 
 def accepted_json(accepted: Accepted) -> Json:

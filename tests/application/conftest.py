@@ -10,6 +10,7 @@ from application.change_session import ChangeSession, ClearHistory, DeleteSessio
 from application.choose_model import ChooseModel
 from application.claim_generation import Claimed, ClaimGeneration
 from application.claims import Claims
+from application.clear_strays import ClearStrays
 from application.end_generation import EndGeneration
 from application.events import Entry
 from application.follow_session import FollowGeneration, FollowSession
@@ -32,6 +33,7 @@ from tests.builders import add_session, add_user
 from tests.fakes import (
     CountingIds,
     FakeDatabase,
+    FakeFileStore,
     FakeModels,
     FakePersonas,
     FakeQueue,
@@ -65,6 +67,7 @@ class Chat:
     ids: CountingIds = field(default_factory=CountingIds)
     wake_ups: MemoryWakeUps = field(default_factory=MemoryWakeUps)
     happened: list[DomainEvent] = field(default_factory=list)
+    files: FakeFileStore = field(default_factory=FakeFileStore)
     lease_seconds: float = 60
     window: ContextWindow = WINDOW
 
@@ -107,8 +110,14 @@ class Chat:
         return ClearHistory(self.database)
 
     @property
+    def clear_strays(self) -> ClearStrays:
+        return ClearStrays(self.database, self.files)
+
+    @property
     def delete(self) -> DeleteSession:
-        return DeleteSession(self.database, self.stream, self.wake_ups, self.announce)
+        return DeleteSession(
+            self.database, self.stream, self.wake_ups, self.announce, self.clear_strays
+        )
 
     @property
     def claim(self) -> ClaimGeneration:

@@ -67,7 +67,7 @@ async def test_a_listener_that_fails_does_not_fail_what_has_happened(
     end = EndGeneration(chat.database, chat.stream, chat.queue, announce)
     stop = StopGeneration(chat.database, end, chat.wake_ups)
     assert (await stop(chat.user, accepted.generation_id)).ended
-    await DeleteSession(chat.database, chat.stream, chat.wake_ups, announce)(
+    await DeleteSession(chat.database, chat.stream, chat.wake_ups, announce, chat.clear_strays)(
         chat.user, chat.session_id
     )
     assert caplog.text.count("a listener failed") == 3
@@ -154,7 +154,9 @@ async def test_whoever_is_told_finds_it_in_the_database(chat: Chat) -> None:
     answer = chat.answer
     await type(answer)(chat.database, chat.stream, chat.claims, end, chat.queue)(claimed)
     await stop(chat.user, second.generation_id)
-    await DeleteSession(chat.database, chat.stream, chat.wake_ups, tell)(chat.user, chat.session_id)
+    await DeleteSession(chat.database, chat.stream, chat.wake_ups, tell, chat.clear_strays)(
+        chat.user, chat.session_id
+    )
     assert told == [
         "MessageAccepted",
         "MessageAccepted",
@@ -203,7 +205,7 @@ async def test_what_is_rolled_back_is_not_announced(chat: Chat) -> None:
     with pytest.raises(DatabaseUnavailable):
         await StopGeneration(gone, end, chat.wake_ups)(chat.user, accepted.generation_id)
     with pytest.raises(DatabaseUnavailable):
-        await DeleteSession(gone, chat.stream, chat.wake_ups, chat.announce)(
+        await DeleteSession(gone, chat.stream, chat.wake_ups, chat.announce, chat.clear_strays)(
             chat.user, chat.session_id
         )
     with pytest.raises(SessionNotFound):

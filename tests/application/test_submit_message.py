@@ -22,7 +22,7 @@ from domain.errors import (
 )
 from domain.events import MessageAccepted
 from domain.generation import GenerationStatus
-from domain.identifiers import SessionId, UserId
+from domain.identifiers import FileId, SessionId, UserId
 from domain.repositories import KeptRequest
 from tests.application.conftest import Chat
 from tests.builders import add_session, add_user
@@ -51,7 +51,7 @@ async def test_a_hint_that_fails_loses_nothing(chat: Chat) -> None:
         (Submission("  "), InvalidInput),
         (Submission("why?", model_name="nobody's"), ModelNotFound),
         (Submission("why?", persona="nobody's"), PersonaNotFound),
-        (Submission("why?", file_ids=(1,)), FileNotFound),
+        (Submission("why?", file_ids=(FileId(1),)), FileNotFound),
     ],
 )
 async def test_a_refused_message_leaves_nothing(
@@ -152,7 +152,7 @@ async def test_a_refused_message_without_a_session_makes_none(chat: Chat) -> Non
         Submission("how?"),
         Submission("why?", model_name="other"),
         Submission("why?", persona="teacher"),
-        Submission("why?", file_ids=(1,)),
+        Submission("why?", file_ids=(FileId(1),)),
         Submission("why?", model_name="teacher"),
     ],
 )

@@ -8,12 +8,14 @@ import pytest
 from application.ports import (
     ChatModel,
     EventStream,
+    FileStore,
     OpenUnitOfWork,
     PasswordHasher,
     RequestQueue,
     WakeUps,
 )
 from infrastructure.argon2_passwords import Argon2Passwords
+from infrastructure.disk_file_store import DiskFileStore
 from infrastructure.key_ring import KeyRing
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
@@ -29,7 +31,7 @@ from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from infrastructure.upstreams.connections import Connections
 from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
-from tests.fakes import FakeDatabase, FakePasswords
+from tests.fakes import FakeDatabase, FakeFileStore, FakePasswords
 from tests.upstream import Call, Upstream, upstream
 
 
@@ -73,6 +75,11 @@ async def stream(request: pytest.FixtureRequest) -> AsyncIterator[EventStream]:
         return
     async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
         yield link.stream
+
+
+@pytest.fixture(params=["fake", "disk"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
+    return FakeFileStore() if request.param == "fake" else DiskFileStore(tmp_path / "uploads")
 
 
 @pytest.fixture(params=["fake", "argon2"])

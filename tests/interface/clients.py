@@ -194,11 +194,16 @@ class Reply:
 
 
 async def ask(
-    app: ASGIApp, method: str, path: str, query: str, headers: Mapping[str, str], body: Json
+    app: ASGIApp,
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    body: Json | bytes,
 ) -> Reply:
     """One request of any kind; the client does not wait for the end of a stream."""
     connection = Connection(fails_once_left=False)
-    content = json.dumps(body).encode()
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection.tell({"type": "http.request", "body": content, "more_body": False})
     connection.call(app, http_scope(path, query, headers, method))
     try:

@@ -21,6 +21,7 @@ from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from domain.secret import Secret
+from domain.uploaded_file import FileLimits
 from domain.user import LOCAL_USERNAME
 from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.event_stream import MemoryEventStream
@@ -29,6 +30,8 @@ from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_u
 from tests.fakes import (
     CountingIds,
     FakeDatabase,
+    FakeDocumentReader,
+    FakeFileStore,
     FakeModels,
     FakePasswords,
     FakePersonas,
@@ -90,6 +93,8 @@ class Doors:
     personas: FakePersonas = field(default_factory=lambda: FakePersonas({"teacher": "Teach."}))
     happened: list[DomainEvent] = field(default_factory=list)
     sync_timeout: float = 60
+    files: FakeFileStore = field(default_factory=FakeFileStore)
+    file_limits: FileLimits = field(default_factory=lambda: FileLimits(1_000, 3, 2_000))
     passwords: FakePasswords = field(default_factory=FakePasswords)
     sign_in_required: bool = False
 
@@ -106,11 +111,13 @@ class Doors:
             self.models,
             self.personas,
             ids,
+            self.files,
+            FakeDocumentReader(),
             announce.listeners,
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
         admission = Admission(self.passwords, self.tokens, self.sign_in_required)
-        web = build_web(ports, admission, self.sync_timeout)
+        web = build_web(ports, admission, self.sync_timeout, self.file_limits)
         self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats

@@ -23,6 +23,7 @@ from tests.builders import (
     a_new_api,
     add_api,
     add_api_token,
+    add_file,
     add_question,
     add_session,
     sign_in,
@@ -42,6 +43,7 @@ class Access:
     foreign: str | None
     body: Json
     admitted: str | None = None
+    uploads: bool = False
 
 
 def own(**body: Any) -> Access:
@@ -51,6 +53,16 @@ def own(**body: Any) -> Access:
 def foreign(code: str, admitted: str | None = None, /, **body: Any) -> Access:
     return Access(code, body, admitted)
 
+
+def uploading(code: str) -> Access:
+    return Access(code, {}, uploads=True)
+
+
+FORM: Final = (
+    b'--b\r\nContent-Disposition: form-data; name="session_id"\r\n\r\n%b\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhello\r\n'
+    b"--b--\r\n"
+)
 
 ANYBODY: Final = None
 
@@ -96,6 +108,11 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "DELETE /api/user/apis/{api_id}": foreign("api_not_found"),
     "POST /api/user/apis/{api_id}/test": foreign("api_not_found"),
     "GET /api/models": own(),
+    "POST /api/files/upload": uploading("session_not_found"),
+    "GET /api/files/session/{session_id}": foreign("session_not_found"),
+    "GET /api/files/{file_id}": foreign("file_not_found"),
+    "GET /api/files/{file_id}/content": foreign("file_not_found"),
+    "DELETE /api/files/{file_id}": foreign("file_not_found"),
 }
 
 TAKE_TICKETS: Final = {"GET /sse/{session_id}", "WEBSOCKET /ws"}
@@ -123,6 +140,7 @@ async def ada(locked: Doors) -> Ada:
     session_id = await add_session(database, caller.user, "session_of_ada")
     api = await add_api(database, a_new_api(caller.user, f"{MARK} api", f"{MARK}-model"))
     kept = await add_api_token(database, caller.user, "sk-adas", name=f"{MARK} token")
+    file = await add_file(database, locked.files, caller.user, session_id, f"{MARK}.txt")
     generation_id = await add_question(database, caller.user, session_id, f"{MARK} question")
     things = {
         "session_id": session_id,
@@ -130,6 +148,7 @@ async def ada(locked: Doors) -> Ada:
         "api_id": str(api.id),
         "name": api.name,
         "token_id": str(kept.id),
+        "file_id": str(file.id),
     }
     return Ada(caller, token, things)
 
@@ -142,6 +161,10 @@ async def ask_at(
     method, path = route.format(**ada.things).split(" ", 1)
     access = ROUTES[route]
     if method != "WEBSOCKET":
+        if access is not None and access.uploads:
+            form = FORM % ada.things["session_id"].encode()
+            headers = {**headers, "Content-Type": "multipart/form-data; boundary=b"}
+            return await ask(doors.app, method, path, query, headers, form)
         body = {} if access is None else access.body
         filled = {name: str(value).format(**ada.things) for name, value in body.items()}
         return await ask(doors.app, method, path, query, headers, filled)
@@ -338,6 +361,7 @@ def of(user: UserId, state: State) -> list[object]:
         [api for api in state.apis if api.owner == user],
         [token for token in state.api_tokens.values() if token.owner == user],
         [row for row in state.sign_ins.values() if row.user == user],
+        [row for row in state.files.values() if row.file.owner == user],
     ]
 
 
@@ -373,7 +397,7 @@ async def test_an_open_door_checks_what_it_is_shown(
 ) -> None:
     caller, token = await doors.sign_in("ada")
     things = dict.fromkeys(("session_id", "generation_id", "name"), "none")
-    ada = Ada(caller, token, things | dict.fromkeys(("api_id", "token_id"), "7"))
+    ada = Ada(caller, token, things | dict.fromkeys(("api_id", "token_id", "file_id"), "7"))
     await add_api_token(doors.database, caller.user, "sk-adas")
     headers = await credentials(doors, ada)
     before = doors.database.state

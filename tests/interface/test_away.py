@@ -13,6 +13,7 @@ from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId
 from domain.position import ORIGIN
 from domain.prompt import ContextWindow
+from domain.uploaded_file import FileLimits
 from infrastructure.jwt_tokens import JwtTokens
 from interface.repeat import repeat
 from interface.worker import Worker
@@ -20,7 +21,7 @@ from tests.application.test_catch_up import Reader
 from tests.application.test_show_again import FrailChat, frail_chat
 from tests.application.test_step_aside import Talker
 from tests.builders import SECRET_KEY
-from tests.fakes import CountingIds, FakePasswords, FakeQueue
+from tests.fakes import CountingIds, FakeDocumentReader, FakeFileStore, FakePasswords, FakeQueue
 from tests.interface.clients import PATIENCE_SECONDS
 from wiring import Admission, Ports, build_web, build_worker
 
@@ -78,6 +79,8 @@ async def away(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Away]:
             chat.models,
             chat.personas,
             CountingIds(),
+            FakeFileStore(),
+            FakeDocumentReader(),
         )
         worker = build_worker(ports, ContextWindow(20, 1_000, len), 10, LONG, LONG)
         chat.scripted(talker := Talker())
@@ -134,7 +137,7 @@ async def test_what_is_finished_while_the_worker_ends_can_be_read_too(away: Away
 
 async def test_the_doors_look_often_while_the_stream_is_away(away: Away) -> None:
     admission = Admission(FakePasswords(), JwtTokens(SECRET_KEY, access_seconds=900), False)
-    web = build_web(away.ports, admission, LONG)
+    web = build_web(away.ports, admission, LONG, FileLimits(1_000, 3, 2_000))
     assert isinstance(web.watch, WatchSessions)
     assert web.hurry_to_watch.reason()
     away.chat.stream.come_back()

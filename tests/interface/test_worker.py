@@ -15,7 +15,7 @@ from domain.position import ORIGIN, Position
 from domain.prompt import ContextWindow, Prompt
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
-from tests.fakes import CountingIds
+from tests.fakes import CountingIds, FakeDocumentReader
 from tests.interface.clients import PATIENCE_SECONDS
 from tests.interface.doors import Doors
 from wiring import Ports, build_worker
@@ -85,7 +85,15 @@ async def answering(
     """An answer that a worker is writing, who hears nothing but wake-ups."""
     queue, wake_ups = MemoryRequestQueue(), Heeded(doors.wake_ups, *failures)
     ports = Ports(
-        doors.database, queue, doors.stream, wake_ups, doors.models, doors.personas, CountingIds()
+        doors.database,
+        queue,
+        doors.stream,
+        wake_ups,
+        doors.models,
+        doors.personas,
+        CountingIds(),
+        doors.files,
+        FakeDocumentReader(),
     )
     worker = build_worker(ports, ContextWindow(20, 1_000, len), 10, LONG, LONG)
     worker.start()
