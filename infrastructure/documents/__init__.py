@@ -1,0 +1,1 @@
+"""The text of documents, read in a process apart."""

@@ -1,0 +1,26 @@
+from io import BytesIO
+
+from pypdf import PdfReader
+from pypdf.errors import LimitReachedError
+
+from infrastructure.documents.refused import Refused
+
+
+def pdf_text(content: bytes, enough: int) -> str:
+    """Page by page, until it is `enough` characters. Raises Refused, and whatever pypdf does."""
+    reader = PdfReader(BytesIO(content))
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise Refused("encrypted")
+    pages, length = list[str](), 0
+    try:
+        for page in reader.pages:
+            text = page.extract_text().strip()
+            pages.append(text)
+            length += len(text)
+            if length >= enough:
+                break
+    except LimitReachedError:
+        raise Refused("too_large") from None
+    if not length:
+        raise Refused("no_text")
+    return "\n\n".join(pages)
