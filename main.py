@@ -306,7 +306,9 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             # With its jitter never later than that.
             between_checks = settings.access_check_seconds * 0.9
             checking = asyncio.create_task(repeat(between_checks, web.recheck, jitter=0.1))
-            clearing = asyncio.create_task(repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5))
+            clearing = asyncio.create_task(
+                repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5, at_once=True)
+            )
             with obeying_signals(end, worker.hurry if worker else end):
                 try:
                     await server.serve([listening])

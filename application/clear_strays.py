@@ -27,6 +27,8 @@ class ClearStrays:
             async with self.open_unit_of_work(read_only=True) as work:
                 strays = await work.files.strays(_BATCH)
             await self._clear(strays)
+            if strays:
+                log.info("deleted %d contents that belonged to no file", len(strays))
             full = len(strays) == _BATCH
 
     async def these(self, keys: Sequence[FileKey]) -> None:

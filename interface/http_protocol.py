@@ -1,5 +1,6 @@
-"""uvicorn's HTTP protocol, with two limits that it lacks: for what comes before a body (300 MB of
-header lines are kept), and for requests sent ahead of their answers (18 MB of them became 1 GB)."""
+"""uvicorn's HTTP protocol, with three limits that it lacks: for what comes before a body (300 MB of
+header lines are kept), for requests sent ahead of their answers (18 MB of them became 1 GB), and
+for what of a body comes after its answer (it is read to its end, however far away that is)."""
 
 from typing import Final
 
@@ -7,6 +8,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_PIPELINED: Final = 100
+MAX_UNREAD_BYTES: Final = 32 * 1024 * 1024
+"""Most clients hear why they were refused only once they have sent all."""
 
 _REFUSED: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -17,6 +20,7 @@ _REFUSED: Final = (
 class HttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
+    _unread_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -35,7 +39,15 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > MAX_UNREAD_BYTES:
+                self.transport.close()
+
     def on_message_complete(self) -> None:
         self._in_head = True
+        self._unread_bytes = 0
         self._head_bytes = 0  # what came of the next head in the same piece is let pass
         super().on_message_complete()

@@ -28,11 +28,14 @@ async def repeat(
     *,
     jitter: float = 0.0,
     hurry: Hurry | None = None,
+    at_once: bool = False,
 ) -> None:
     """Do it again and again, that far apart, until cancelled; no failure ends it."""
     quiet_until = 0.0
     while True:
-        await _pause(seconds * random.uniform(1 - jitter, 1 + jitter), hurry)
+        if not at_once:
+            await _pause(seconds * random.uniform(1 - jitter, 1 + jitter), hurry)
+        at_once = False
         try:
             await action()
         except ChatError as error:

@@ -7,6 +7,8 @@ nothing of this.
 """
 
 import asyncio
+import errno
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -23,6 +25,7 @@ from application.following import Following
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
 from application.sweep_generations import SweepGenerations
+from application.upload_file import UploadFile
 from application.watch_sessions import WatchSessions
 from domain.errors import ChatError
 from domain.generation import MAX_ATTEMPTS, Ending, Generation
@@ -227,6 +230,24 @@ def watchdog() -> None:
     replace(WatchSessions, __call__=nothing)
 
 
+def room() -> None:
+    """The disk takes a hundred thousand bytes, and is full then."""
+    write, left = os.write, [100_000]
+
+    def write_or_refuse(file: int, content: bytes) -> int:
+        left[0] -= len(content)
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, content)
+
+    replace(os, write=write_or_refuse)
+
+
+def undoing() -> None:
+    """What an upload that failed has left stays until it is swept."""
+    replace(UploadFile, _undo=nothing)
+
+
 def stop_before_claim() -> None:
     replace(ClaimGeneration, __call__=stop_before("before the claim"))
 
@@ -262,6 +283,7 @@ LEFT_OUT: Final = {
         probes,
         releases,
         replay,
+        room,
         show_again,
         stop_after_commit,
         stop_before_claim,
@@ -270,6 +292,7 @@ LEFT_OUT: Final = {
         slow_upkeep,
         sweeper,
         tails,
+        undoing,
         watchdog,
     )
 }
