@@ -96,7 +96,7 @@ _CHINESE_REST: Final[tuple[Tier, ...]] = (
 
 def _western(letters: str) -> Language:
     return Language(
-        ("cp1252", "cp850", "mac_roman", "iso8859_15"),
+        ("cp1252", "cp850", "mac_roman"),
         (
             (letters, 0.8),
             ("‘’“”–—…«»¿¡°€£§\xa0·", 0.15),

@@ -26,9 +26,13 @@ _PLAUSIBLE: Final = 6.0
 """Nats a byte: texts take 2 to 5, noise takes 7 or more."""
 _ALLOWANCE: Final = 12.0
 """For the few bytes of a short text."""
-_WORD: Final = re.compile(r"[^\W\d_\x00-\x7f]{2,}")
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _SCRIPT_CHANGES: Final = re.compile(r"[A-Za-z](?=[^\W\x00-\x7f])|[^\W\x00-\x7f](?=[A-Za-z])")
 _HIGH_BESIDE_HIGH: Final = re.compile(r"[^\x00-\x7f](?=[^\x00-\x7f])")
+_LONELY_LETTER: Final = re.compile(
+    r"(?<![^\W\d_])[^\W\d_\x00-\x7fàÀáéÉèÈóòåÅí](?![^\W\d_])"  # those left out are words
+)
+_SIGN_IN_WORD: Final = re.compile(r"(?<=[^\W\d_])[^\w\x00-\x7f’](?=[^\W\d_])")
 _WIDE: Final = ("utf_32_le", "utf_32_be", "utf_16_le", "utf_16_be")
 
 
@@ -126,12 +130,13 @@ def _cost(language: Language, codec: str, sample: bytes) -> float:
     cost = language.cost_of_codec(codec)
     for character, count in Counter(text).items():
         cost += count * (_ASCII_COST if character < "\x80" else known.get(character, NEVER))
+    cost += 4 * sum(map(_is_upside_down, _WORD.findall(text)))
     if language.is_latin:
-        return cost + 2 * len(_HIGH_BESIDE_HIGH.findall(text))
-    strange = sum(_is_upside_down(word) for word in _WORD.findall(text))
-    return cost + 2 * len(_SCRIPT_CHANGES.findall(text)) + 4 * strange
+        odd = len(_LONELY_LETTER.findall(text)) + len(_SIGN_IN_WORD.findall(text))
+        return cost + 2 * len(_HIGH_BESIDE_HIGH.findall(text)) + 3 * odd
+    return cost + 2 * len(_SCRIPT_CHANGES.findall(text))
 
 
 def _is_upside_down(word: str) -> bool:
     """A capital after a small letter."""
-    return not word.isupper() and word[1:] != word[1:].lower()
+    return not (word.isascii() or word.isupper()) and word[1:] != word[1:].lower()

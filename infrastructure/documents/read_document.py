@@ -1,6 +1,6 @@
 """Reads the text of a document in a process of its own, which may die of it.
 
-    python -I read_document.py text|pdf|docx
+    python -I read_document.py text|pdf|docx <seconds of CPU>
 
 takes the document from stdin and writes its text to stdout, in UTF-8; or ends with REFUSED after
 the word for why.
@@ -16,11 +16,10 @@ from typing import Final
 MAX_TEXT_CHARACTERS: Final = 1_000_000
 REFUSED: Final = 65
 _MEMORY_BYTES: Final = 768 * 1024 * 1024
-_CPU_SECONDS: Final = 20
 _NICENESS: Final = 10
 
 
-def _limit_this_process() -> None:
+def _limit_this_process(cpu_seconds: int) -> None:
     with suppress(OSError):
         os.nice(_NICENESS)  # streams go first
     with suppress(OSError):  # if memory runs out, this process is the one to go
@@ -31,7 +30,7 @@ def _limit_this_process() -> None:
         return
     for name, most in (
         ("RLIMIT_AS", _MEMORY_BYTES),
-        ("RLIMIT_CPU", _CPU_SECONDS),
+        ("RLIMIT_CPU", cpu_seconds),
         ("RLIMIT_FSIZE", 0),
         ("RLIMIT_CORE", 0),
         ("RLIMIT_NOFILE", 32),
@@ -57,8 +56,8 @@ def _reader(kind: str) -> Callable[[bytes, int], str]:
     return plain_text
 
 
-def main(kind: str) -> int:
-    _limit_this_process()
+def main(kind: str, cpu_seconds: int) -> int:
+    _limit_this_process(cpu_seconds)
     sys.path.append(str(Path(__file__).resolve().parents[2]))  # -I leaves it out
     from infrastructure.documents.refused import Refused
 
@@ -78,4 +77,4 @@ def main(kind: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -8,6 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from signal import SIGKILL, SIGXCPU
 from typing import Final
@@ -91,6 +92,7 @@ class SubprocessDocumentReader:
                 "-I",
                 str(self.program),
                 kind.value,
+                str(ceil(self.seconds)),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
