@@ -49,7 +49,7 @@ from interface.server import Server, listen
 from interface.websocket_protocol import as_one_line
 from interface.worker import Worker
 from settings import DEFAULT_OPENAI_BASE_URL, AuthMode, BadSettings, Settings, read_settings
-from wiring import Admission, Ports, build_web, build_worker
+from wiring import Admission, Ports, Web, build_retention, build_web, build_worker
 
 log = logging.getLogger("llm_chat")
 
@@ -73,6 +73,8 @@ SECRET_FILE: Final = "secret.key"  # noqa: S105 - where it is, not what it is
 """Likewise; what signs the tokens."""
 STRAYS_SECONDS: Final = 60.0
 """How often contents that belong to no file are deleted."""
+RETENTION_SECONDS: Final = 3_600.0
+"""How often sessions are looked for that are too old."""
 MAKE_A_KEY: Final = (
     '`python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"`'
 )
@@ -269,6 +271,18 @@ def obeying_signals(first: Callable[[], None], again: Callable[[], None]) -> Ite
             loop.remove_signal_handler(number)
 
 
+def beside_web(settings: Settings, ports: Ports, web: Web) -> Iterator[Coroutine[Any, Any, None]]:
+    """What is done again and again in a process with doors."""
+    yield repeat(1, web.heartbeats.beat)
+    yield repeat(settings.watchdog_seconds, web.watch, jitter=0.1, hurry=web.hurry_to_watch)
+    # With its jitter never later than that.
+    yield repeat(settings.access_check_seconds * 0.9, web.recheck, jitter=0.1)
+    yield repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5, at_once=True)
+    if settings.retention_days:
+        forget = build_retention(ports, settings.retention_days)
+        yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)
+
+
 async def run_web(settings: Settings, *, answers: bool) -> None:
     """The doors; and if it `answers`, the worker in the same process."""
     try:
@@ -299,22 +313,13 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             host, port = listening.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
-            beating = asyncio.create_task(repeat(1, web.heartbeats.beat))
-            watching = asyncio.create_task(
-                repeat(settings.watchdog_seconds, web.watch, jitter=0.1, hurry=web.hurry_to_watch)
-            )
-            # With its jitter never later than that.
-            between_checks = settings.access_check_seconds * 0.9
-            checking = asyncio.create_task(repeat(between_checks, web.recheck, jitter=0.1))
-            clearing = asyncio.create_task(
-                repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5, at_once=True)
-            )
+            beside = [asyncio.create_task(each) for each in beside_web(settings, ports, web)]
             with obeying_signals(end, worker.hurry if worker else end):
                 try:
                     await server.serve([listening])
                 finally:
                     await asyncio.gather(*draining)
-                    for task in (beating, watching, checking, clearing):
+                    for task in beside:
                         task.cancel()
     log.info("llm-chat has stopped")
 

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     upload_file_bytes: Annotated[int, Field(ge=1, le=2**30)] = 10 * 1024 * 1024
     upload_session_files: Annotated[int, Field(ge=0, le=10_000)] = 20
     upload_user_bytes: Annotated[int, Field(ge=0, le=2**50)] = 1024 * 1024 * 1024
+    retention_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 0.0
     heartbeat_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -31,6 +31,7 @@ from application.enter import EnterOpenly
 from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
+from application.forget_sessions import ForgetSessions
 from application.identify import IdentifyByTicket, IdentifyByToken, MakeTicket
 from application.list_models import ListModels
 from application.open_session import OpenSession
@@ -156,6 +157,12 @@ class Web:
     visits: Visits
     recheck: RecheckCallers
     clear_strays: ClearStrays
+
+
+def build_retention(ports: Ports, days: float) -> ForgetSessions:
+    database = ports.open_unit_of_work
+    clear_strays = ClearStrays(database, ports.files)
+    return ForgetSessions(database, ports.stream, AnnounceTo(ports.listeners), clear_strays, days)
 
 
 def build_asker(database: OpenUnitOfWork, admission: Admission) -> Asker:

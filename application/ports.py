@@ -23,6 +23,7 @@ from domain.repositories import (
     Generations,
     IdempotencyKeys,
     Messages,
+    Retention,
     SignIns,
     Tickets,
     UploadedFiles,
@@ -56,6 +57,8 @@ class UnitOfWork(Protocol):
     def api_tokens(self) -> ApiTokens: ...
     @property
     def tickets(self) -> Tickets: ...
+    @property
+    def retention(self) -> Retention: ...
 
     async def commit(self) -> None:
         """Once it returns, the changes survive the loss of every process."""

@@ -151,6 +151,29 @@ class ChatSessions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A session of which nothing is left. `was_there` says that it was not deleted before;
+    `contents` are those of its files, which are stray now."""
+
+    session_id: SessionId
+    owner: UserId
+    was_there: bool
+    contents: Sequence[FileKey] = ()
+
+
+class Retention(Protocol):
+    """What was kept for long enough."""
+
+    async def forget_untouched(self, days: float, limit: int) -> Sequence[Forgotten]:
+        """Rows and all of sessions in which nothing has happened for so long and nothing is being
+        answered, the longest untouched first, however many; and of those that were deleted so long
+        ago. Their ids are free again. Passes over what another transaction has locked."""
+
+    async def forget_keys(self, days: float) -> int:
+        """Idempotency keys this old; how many there were."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewQuestion:
     session_id: SessionId
     generation_id: GenerationId

@@ -54,6 +54,7 @@ from domain.position import Position
 from domain.prompt import Prompt
 from domain.repositories import (
     Finished,
+    Forgotten,
     KeptPassword,
     KeptRequest,
     NewGeneration,
@@ -112,6 +113,7 @@ class State:
     withdrawn: set[MessageId] = field(default_factory=set)
     rows: dict[GenerationId, Row] = field(default_factory=dict)
     keys: dict[tuple[UserId, str], KeptRequest] = field(default_factory=dict)
+    keys_made: dict[tuple[UserId, str], datetime] = field(default_factory=dict)
     apis: list[ApiConfig] = field(default_factory=list)
     apis_made: int = 0
     files: dict[FileId, "FileRow"] = field(default_factory=dict)
@@ -166,6 +168,7 @@ class FakeUnitOfWork:
         self.callers = FakeCallers(state)
         self.api_tokens = FakeApiTokens(state)
         self.tickets = FakeTickets(state)
+        self.retention = FakeRetention(state)
 
     async def commit(self) -> None:
         self._database.state = self._state
@@ -452,7 +455,7 @@ class FakeMessages:
         generation_id: GenerationId,
         ending: Ending | None = None,
     ) -> MessageId:
-        message_id = MessageId(len(self.state.messages) + 1)
+        message_id = MessageId(max((each.id for each in self.state.messages), default=0) + 1)
         self.state.messages.append(
             Message(
                 message_id,
@@ -609,6 +612,54 @@ class FakeUploadedFiles:
         row.deleted, row.text = True, None
         self.state.strays[row.file.key] = self.state.now()
         return row.file.key
+
+
+@dataclass
+class FakeRetention:
+    state: State
+
+    async def forget_untouched(self, days: float, limit: int) -> Sequence[Forgotten]:
+        before = self.state.now() - timedelta(days=days)
+        busy = {
+            row.generation.session_id
+            for row in self.state.rows.values()
+            if not row.generation.ended
+        }
+        old = [
+            session
+            for session in self.state.sessions.values()
+            if session.updated_at < before and session.id not in busy
+        ]
+        old.sort(key=lambda session: session.updated_at)
+        return [await self._forget(session) for session in old[:limit]]
+
+    async def forget_keys(self, days: float) -> int:
+        before = self.state.now() - timedelta(days=days)
+        old = [key for key, made_at in self.state.keys_made.items() if made_at < before]
+        for key in old:
+            del self.state.keys[key], self.state.keys_made[key]
+        return len(old)
+
+    async def _forget(self, session: ChatSession) -> Forgotten:
+        state = self.state
+        was_there = session.id not in state.gone
+        contents = await FakeUploadedFiles(state).delete_all(session.id)
+        state.files = {
+            file_id: row
+            for file_id, row in state.files.items()
+            if row.file.session_id != session.id
+        }
+        state.rows = {
+            generation_id: row
+            for generation_id, row in state.rows.items()
+            if row.generation.session_id != session.id
+        }
+        state.messages = [each for each in state.messages if each.session_id != session.id]
+        for key in [key for key, kept in state.keys.items() if kept.session_id == session.id]:
+            del state.keys[key], state.keys_made[key]
+        state.gone.discard(session.id)
+        del state.sessions[session.id], state.fences[session.id]
+        return Forgotten(session.id, session.owner, was_there, contents)
 
 
 class FakeFileStore:
@@ -905,6 +956,7 @@ class FakeIdempotencyKeys:
         return self.state.keys.get((owner, key))
 
     async def add(self, owner: UserId, key: str, kept: KeptRequest) -> bool:
+        self.state.keys_made.setdefault((owner, key), self.state.now())
         return self.state.keys.setdefault((owner, key), kept) is kept
 
 

@@ -104,6 +104,7 @@ chat_sessions = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index(None, "user_id", "updated_at", "id"),
+    Index(None, "updated_at"),
 )
 
 generations = Table(
@@ -234,6 +235,8 @@ idempotency_keys = Table(
     Column("message_id", _Id, nullable=False),
     Column("generation_id", String(50), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Index(None, "session_id"),
+    Index(None, "created_at"),
 )
 
 user_apis = Table(

@@ -10,6 +10,7 @@ from infrastructure.sql.connection import Database, SqlConnection, translated
 from infrastructure.sql.generations import SqlGenerations
 from infrastructure.sql.idempotency_keys import SqlIdempotencyKeys
 from infrastructure.sql.messages import SqlMessages
+from infrastructure.sql.retention import SqlRetention
 from infrastructure.sql.sessions import SqlChatSessions
 from infrastructure.sql.sign_ins import SqlSignIns
 from infrastructure.sql.tickets import SqlTickets
@@ -22,7 +23,7 @@ class SqlUnitOfWork:
 
     __slots__ = (
         "_connection", "api_configs", "api_tokens", "callers", "files", "generations",
-        "idempotency_keys", "messages", "sessions", "sign_ins", "tickets", "users",
+        "idempotency_keys", "messages", "retention", "sessions", "sign_ins", "tickets", "users",
     )  # fmt: skip
 
     def __init__(self, connection: SqlConnection, key_ring: KeyRing) -> None:
@@ -37,6 +38,7 @@ class SqlUnitOfWork:
         self.sign_ins = SqlSignIns(connection)
         self.callers = SqlCallers(connection)
         self.api_tokens = SqlApiTokens(connection)
+        self.retention = SqlRetention(connection)
         self.tickets = SqlTickets(connection)
 
     async def commit(self) -> None:

@@ -63,7 +63,7 @@ _DELETE = (
     .returning(files.c.key)
 )
 _DELETE_ALL = update(files).where(_of_session).values(**_gone).returning(files.c.key)
-_ADD_STRAY = insert(strays).values(due_at=now_ms())
+ADD_STRAY = insert(strays).values(due_at=now_ms())
 _STRAYS = (
     select(strays.c.key)
     .where(strays.c.due_at <= now_ms())
@@ -138,14 +138,14 @@ class SqlUploadedFiles(Repository):
         row = connection.execute(_DELETE, {"owner": owner, "file": file_id}).one_or_none()
         if row is None:
             return None
-        connection.execute(_ADD_STRAY, {"key": row.key})
+        connection.execute(ADD_STRAY, {"key": row.key})
         return FileKey(row.key)
 
     @statement
     def delete_all(self, connection: Connection, session_id: SessionId) -> Sequence[FileKey]:
         rows = connection.execute(_DELETE_ALL, {"session": session_id}).all()
         if rows:
-            connection.execute(_ADD_STRAY, [{"key": row.key} for row in rows])
+            connection.execute(ADD_STRAY, [{"key": row.key} for row in rows])
         return [FileKey(row.key) for row in rows]
 
     @statement

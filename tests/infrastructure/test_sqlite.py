@@ -61,7 +61,7 @@ async def test_where_ids_must_not_come_back_the_migrations_say_so_too(
     )
     tables = sorted(metadata.tables.values(), key=lambda table: table.name)
     wanted = [(table.name,) for table in tables if table.dialect_options["sqlite"]["autoincrement"]]
-    assert made == wanted == [("api_tokens",), ("user_apis",)]
+    assert made == wanted == [("api_tokens",), ("uploaded_files",), ("user_apis",)]
 
 
 async def test_the_step_to_accounts_keeps_the_users_and_can_be_undone(

@@ -1,0 +1,48 @@
+import logging
+
+import pytest
+
+from application.forget_sessions import ForgetSessions
+from domain.events import DomainEvent, SessionDeleted
+from domain.identifiers import SessionId
+from tests.application.conftest import Chat
+from tests.builders import add_file, add_session
+
+
+def forget(chat: Chat, days: float = -1.0) -> ForgetSessions:
+    return ForgetSessions(chat.database, chat.stream, chat.announce, chat.clear_strays, days)
+
+
+async def test_old_sessions_go_with_their_files_however_many_there_are(
+    chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for number in range(2, 47):
+        session_id = await add_session(chat.database, chat.user, f"session_{number}")
+        await add_file(chat.database, chat.files, chat.user, session_id)
+    await forget(chat)()
+    state = chat.database.state
+    assert (state.sessions, state.files, state.strays, chat.files.contents) == ({}, {}, {}, {})
+    assert "forgot 46 sessions" in caplog.text
+
+
+async def test_listeners_and_followers_are_told_of_those_that_were_still_there(chat: Chat) -> None:
+    deleted = await add_session(chat.database, chat.user, "session_2")
+    await chat.delete(chat.user, deleted)
+    chat.happened.clear()
+    async with chat.follow(chat.user, chat.session_id, None) as following:
+        await forget(chat)()
+        assert [entry async for batch in following for entry in batch] == []
+        assert following.gone
+    told: list[DomainEvent] = [SessionDeleted(chat.user, chat.session_id)]
+    assert chat.happened == told
+
+
+async def test_what_is_not_old_stays_and_nothing_is_said(
+    chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await forget(chat, days=1)()
+    assert list(chat.database.state.sessions) == [SessionId(chat.session_id)]
+    assert caplog.text == ""
+    assert chat.happened == []
