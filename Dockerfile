@@ -17,7 +17,7 @@ FROM python:3.13-slim
 # A number, so that whoever runs it can see that it is not root; the folders are what it may own.
 RUN groupadd --gid 10001 llm-chat \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin llm-chat \
- && install -d -o 10001 -g 10001 /app/data /secrets/app /secrets/postgres /secrets/redis
+ && install -d -o 10001 -g 10001 /app/data /app/uploads /secrets/app /secrets/postgres /secrets/redis
 COPY --from=product /venv /venv
 COPY --from=product /app /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
