@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -228,6 +229,19 @@ def worker_of(settings: Settings, ports: Ports) -> Worker:
     )
 
 
+def check_upload_folder(settings: Settings) -> None:
+    """Now rather than at the first upload. Raises NotReady."""
+    folder = settings.upload_folder
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        usable = os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+        why = "" if usable else "it can't be written"
+    except OSError as error:
+        why = error.strerror or "it can't be made"
+    if why:
+        raise NotReady(f"UPLOAD_DIR: {folder} can't keep files: {why}")
+
+
 def file_limits(settings: Settings) -> FileLimits:
     return FileLimits(
         settings.upload_file_bytes, settings.upload_session_files, settings.upload_user_bytes
@@ -291,6 +305,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
         async with AsyncExitStack() as closing:
+            check_upload_folder(settings)
             ports = await closing.enter_async_context(open_ports(settings, embedded=answers))
             admission = closing.enter_context(open_admission(settings, embedded=answers))
             web = build_web(ports, admission, settings.sync_timeout, file_limits(settings))
