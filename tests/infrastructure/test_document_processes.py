@@ -61,11 +61,9 @@ async def refusal(reader: SubprocessDocumentReader, content: bytes = b"") -> str
     return str(refused.value)
 
 
-async def child_beyond(before: set[int]) -> int:
-    while not (fresh := children() - before):
-        await asyncio.sleep(0)
-    (child,) = fresh
-    return child
+def is_over(process: str) -> bool:
+    state = Path(f"/proc/{process}/stat")
+    return not state.exists() or state.read_text().split()[2] == "Z"
 
 
 @dataclass
@@ -127,7 +125,8 @@ async def test_one_that_is_killed_from_outside_is_told_of(scripted: Scripted) ->
     reader, held, before = scripted(READS_AND_SLEEPS), Held(), children()
     reading = asyncio.create_task(reader.text(FileKind.TEXT, held))
     await held.begun.wait()
-    os.kill(await child_beyond(before), signal.SIGKILL)
+    (child,) = children() - before
+    os.kill(child, signal.SIGKILL)
     held.let.set()
     with pytest.raises(UnreadableDocument, match=BROKEN):
         await reading
@@ -135,13 +134,14 @@ async def test_one_that_is_killed_from_outside_is_told_of(scripted: Scripted) ->
 
 async def test_what_it_has_started_ends_with_it(scripted: Scripted, tmp_path: Path) -> None:
     started = tmp_path / "started"
-    program = (
-        f"import os, time\nif os.fork() == 0:\n    open({str(started)!r}, 'w').write(str(os.getpid()))"
-        "\ntime.sleep(600)"
-    )
+    program = f"""
+import os, time
+if os.fork() == 0:
+    open({str(started)!r}, "w").write(str(os.getpid()))
+time.sleep(600)
+"""
     assert await refusal(scripted(program, seconds=1)) == TOO_LONG
-    grandchild = Path(f"/proc/{started.read_text()}/stat")
-    assert not grandchild.exists() or grandchild.read_text().split()[2] == "Z"
+    assert is_over(started.read_text())
 
 
 async def test_whoever_leaves_ends_it(scripted: Scripted) -> None:
