@@ -144,6 +144,20 @@ time.sleep(600)
     assert is_over(started.read_text())
 
 
+async def test_nor_is_what_escapes_it_waited_for(scripted: Scripted, tmp_path: Path) -> None:
+    """It holds the pipes of a process that has ended."""
+    started = tmp_path / "started"
+    program = f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    open({str(started)!r}, "w").write(str(os.getpid()))
+    time.sleep(600)
+"""
+    assert await refusal(scripted(program, seconds=1)) == TOO_LONG
+    os.kill(int(started.read_text()), signal.SIGKILL)
+
+
 async def test_whoever_leaves_ends_it(scripted: Scripted) -> None:
     held = Held()
     reading = asyncio.create_task(scripted(SLEEPS).text(FileKind.TEXT, held))
@@ -219,7 +233,9 @@ async def test_one_that_can_not_be_started_is_too_much(
         await read(scripted(ECHOES))
 
 
-def test_all_of_it_holds_under_uvloop(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_of_it_holds_under_uvloop(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("ENCRYPTION_KEYS", "secret")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         text = runner.run(SubprocessDocumentReader().text(FileKind.PDF, pieces(a_pdf("你好"))))
@@ -228,6 +244,7 @@ def test_all_of_it_holds_under_uvloop(scripted: Scripted, monkeypatch: pytest.Mo
         assert runner.run(refusal(scripted(SLEEPS, seconds=0.5), MUCH)) == TOO_LONG
         assert runner.run(read(scripted("print('done', end='')"), MUCH)) == "done"
         runner.run(test_whoever_leaves_ends_it(scripted))
+        runner.run(test_nor_is_what_escapes_it_waited_for(scripted, tmp_path))
         runner.run(test_one_that_is_killed_from_outside_is_told_of(scripted))
         runner.run(test_few_are_read_at_once_few_wait_and_the_rest_is_refused(scripted))
         runner.run(test_it_learns_nothing_of_the_environment(scripted, monkeypatch))
