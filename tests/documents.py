@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -28,8 +29,11 @@ _RELATIONSHIPS: Final = (
 
 def children() -> set[int]:
     """Processes that this one has started and that are not reaped."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(child) for task in tasks for child in (task / "children").read_text().split()}
+    found = set[int]()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that is just ending
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
 
 
 async def pieces(content: bytes, size: int = 65_536) -> AsyncIterator[bytes]:

@@ -32,6 +32,7 @@ _TOO_LONG: Final = "It takes too long to read."
 _BROKEN: Final = "Its text could not be read."
 _MOST_BYTES: Final = 4 * MAX_TEXT_CHARACTERS
 _PIECE_BYTES: Final = 64 * 1024
+_ENDING_SECONDS: Final = 2
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8"}
 """All of it: this process' own holds secrets."""
 
@@ -145,9 +146,15 @@ async def _end(process: Process) -> None:
     assert process.stdout is not None
     _kill(process)
     process.stdin.close()
-    while await process.stdout.read(_PIECE_BYTES):  # else its end is never seen
-        pass
-    await process.wait()
+    try:
+        async with asyncio.timeout(_ENDING_SECONDS):
+            while await process.stdout.read(_PIECE_BYTES):  # else its end is not seen
+                pass
+            await process.wait()
+    except TimeoutError:  # something that it has started holds its pipes
+        process._transport.close()  # type: ignore[attr-defined]  # there is no public way
+    with suppress(BrokenPipeError, ConnectionResetError):  # Python 3.11.2 logs it else
+        await process.stdin.wait_closed()
 
 
 def _kill(process: Process) -> None:

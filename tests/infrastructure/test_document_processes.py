@@ -61,11 +61,9 @@ async def refusal(reader: SubprocessDocumentReader, content: bytes = b"") -> str
     return str(refused.value)
 
 
-async def child_beyond(before: set[int]) -> int:
-    while not (fresh := children() - before):
-        await asyncio.sleep(0)
-    (child,) = fresh
-    return child
+def is_over(process: str) -> bool:
+    state = Path(f"/proc/{process}/stat")
+    return not state.exists() or state.read_text().split()[2] == "Z"
 
 
 @dataclass
@@ -127,7 +125,8 @@ async def test_one_that_is_killed_from_outside_is_told_of(scripted: Scripted) ->
     reader, held, before = scripted(READS_AND_SLEEPS), Held(), children()
     reading = asyncio.create_task(reader.text(FileKind.TEXT, held))
     await held.begun.wait()
-    os.kill(await child_beyond(before), signal.SIGKILL)
+    (child,) = children() - before
+    os.kill(child, signal.SIGKILL)
     held.let.set()
     with pytest.raises(UnreadableDocument, match=BROKEN):
         await reading
@@ -135,13 +134,28 @@ async def test_one_that_is_killed_from_outside_is_told_of(scripted: Scripted) ->
 
 async def test_what_it_has_started_ends_with_it(scripted: Scripted, tmp_path: Path) -> None:
     started = tmp_path / "started"
-    program = (
-        f"import os, time\nif os.fork() == 0:\n    open({str(started)!r}, 'w').write(str(os.getpid()))"
-        "\ntime.sleep(600)"
-    )
+    program = f"""
+import os, time
+if os.fork() == 0:
+    open({str(started)!r}, "w").write(str(os.getpid()))
+time.sleep(600)
+"""
     assert await refusal(scripted(program, seconds=1)) == TOO_LONG
-    grandchild = Path(f"/proc/{started.read_text()}/stat")
-    assert not grandchild.exists() or grandchild.read_text().split()[2] == "Z"
+    assert is_over(started.read_text())
+
+
+async def test_nor_is_what_escapes_it_waited_for(scripted: Scripted, tmp_path: Path) -> None:
+    """It holds the pipes of a process that has ended."""
+    started = tmp_path / "started"
+    program = f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    open({str(started)!r}, "w").write(str(os.getpid()))
+    time.sleep(600)
+"""
+    assert await refusal(scripted(program, seconds=1)) == TOO_LONG
+    os.kill(int(started.read_text()), signal.SIGKILL)
 
 
 async def test_whoever_leaves_ends_it(scripted: Scripted) -> None:
@@ -219,7 +233,9 @@ async def test_one_that_can_not_be_started_is_too_much(
         await read(scripted(ECHOES))
 
 
-def test_all_of_it_holds_under_uvloop(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_of_it_holds_under_uvloop(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("ENCRYPTION_KEYS", "secret")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         text = runner.run(SubprocessDocumentReader().text(FileKind.PDF, pieces(a_pdf("你好"))))
@@ -228,6 +244,7 @@ def test_all_of_it_holds_under_uvloop(scripted: Scripted, monkeypatch: pytest.Mo
         assert runner.run(refusal(scripted(SLEEPS, seconds=0.5), MUCH)) == TOO_LONG
         assert runner.run(read(scripted("print('done', end='')"), MUCH)) == "done"
         runner.run(test_whoever_leaves_ends_it(scripted))
+        runner.run(test_nor_is_what_escapes_it_waited_for(scripted, tmp_path))
         runner.run(test_one_that_is_killed_from_outside_is_told_of(scripted))
         runner.run(test_few_are_read_at_once_few_wait_and_the_rest_is_refused(scripted))
         runner.run(test_it_learns_nothing_of_the_environment(scripted, monkeypatch))
