@@ -11,10 +11,15 @@ def pdf_text(content: bytes, enough: int) -> str:
     reader = PdfReader(BytesIO(content))
     if reader.is_encrypted and not reader.decrypt(""):
         raise Refused("encrypted")
-    pages, length = list[str](), 0
+    pages, length, flawed = list[str](), 0, False
     try:
         for page in reader.pages:
-            text = page.extract_text().strip()
+            try:
+                text = page.extract_text().strip()
+            except (LimitReachedError, MemoryError):
+                raise
+            except Exception:  # one page that can't be read is no reason to lose all others
+                text, flawed = "", True
             pages.append(text)
             length += len(text)
             if length >= enough:
@@ -22,5 +27,5 @@ def pdf_text(content: bytes, enough: int) -> str:
     except LimitReachedError:
         raise Refused("too_large") from None
     if not length:
-        raise Refused("no_text")
+        raise Refused("damaged" if flawed else "no_text")
     return "\n\n".join(pages)

@@ -66,7 +66,7 @@ class Places:
 class SubprocessDocumentReader:
     """`seconds` are for one document, from when there is a place for it."""
 
-    seconds: float = 20
+    seconds: float = 40
     places: Places = field(default_factory=Places)
     program: Path = Path(read_document.__file__)
 

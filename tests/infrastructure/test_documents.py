@@ -1,4 +1,5 @@
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -103,6 +104,17 @@ async def test_a_million_characters_are_read_and_no_more(kind: FileKind) -> None
 async def test_what_no_database_holds_is_replaced() -> None:
     assert await read(TEXT, b"a\x00b" + b" words" * 100) == "a\ufffdb" + " words" * 100
     assert await read(PDF, a_pdf("a\x00b")) == "a\ufffdb"
+
+
+async def test_a_page_that_can_not_be_read_does_not_take_the_others_with_it() -> None:
+    bad = b"<</Length 3/Filter/Unheard>>stream\nabc\nendstream"
+    good = a_pdf("first", "second")
+    drawn = re.search(rb"7 0 obj\n(.*?endstream)", good, re.DOTALL)
+    assert drawn is not None
+    one_bad = good.replace(drawn[1], bad.ljust(len(drawn[1])))
+    assert (await read(PDF, one_bad)).strip() == "second"
+    all_bad = a_pdf("first")
+    assert await refusal(PDF, all_bad.replace(drawn[1], bad.ljust(len(drawn[1])))) == DAMAGED
 
 
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])
