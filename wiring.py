@@ -34,6 +34,7 @@ from application.list_models import ListModels
 from application.open_session import OpenSession
 from application.personas import ChooseDefaultPersona, ListPersonas
 from application.ports import (
+    Cache,
     ChatModels,
     EventStream,
     Ids,
@@ -44,6 +45,7 @@ from application.ports import (
     Tokens,
     WakeUps,
 )
+from application.recollect import Recollect
 from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
@@ -90,6 +92,7 @@ class Ports:
     queue: RequestQueue
     stream: EventStream
     wake_ups: WakeUps
+    cache: Cache
     models: ChatModels
     personas: Personas
     ids: Ids
@@ -117,12 +120,14 @@ def build_worker(
     claims = Claims()
     end = EndGeneration(database, stream, queue, announce)
     renew = RenewClaims(database, claims, lease_seconds)
-    choose_model = ChooseModel(ports.models)
+    choose_model, recollect = ChooseModel(ports.models), Recollect(ports.cache)
     return Worker(
         queue,
         ports.wake_ups,
-        ClaimGeneration(database, choose_model, ports.personas, window, lease_seconds, announce),
-        AnswerMessage(database, stream, claims, end, queue),
+        ClaimGeneration(
+            database, choose_model, ports.personas, window, lease_seconds, announce, recollect
+        ),
+        AnswerMessage(database, stream, claims, end, queue, recollect),
         renew,
         ShowAgain(database, claims, renew),
         SweepGenerations(database, stream, end, claims, sweep_seconds),
@@ -180,7 +185,7 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
-    models, personas, ids = ports.models, ports.personas, ports.ids
+    models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
     choose_model = ChooseModel(models)
     who = build_asker(database, admission)
     followers, heartbeats, visits = Followers(), Heartbeats(), Visits()
@@ -198,13 +203,13 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
         open_session,
         ListSessions(database),
         ReadSession(database),
-        ChangeSession(database, choose_model, personas),
-        DeleteSession(database, stream, wake_ups, announce),
+        ChangeSession(database, choose_model, personas, cache),
+        DeleteSession(database, stream, wake_ups, announce, cache),
     )
     messages = MessageRoutes(
         who,
         ReadMessages(database),
-        ClearHistory(database),
+        ClearHistory(database, cache),
         submit,
         RegenerateAnswer(database, ports.queue, store_generation, ids),
         AwaitAnswer(database, follow_generation, sync_timeout),
@@ -221,8 +226,8 @@ def build_web(ports: Ports, admission: Admission, sync_timeout: float) -> Web:
         ListApis(database),
         ReadFirstApi(database),
         ReadNamedApi(database),
-        ChangeApi(database, models),
-        DeleteApi(database),
+        ChangeApi(database, models, cache),
+        DeleteApi(database, cache),
         TryApi(database, models),
         ListModels(database, models),
     )

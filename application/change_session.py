@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.choose_model import ChooseModel
 from application.ports import (
     Announce,
+    Cache,
     EventStream,
     OpenUnitOfWork,
     Personas,
@@ -25,6 +26,7 @@ class ChangeSession:
     open_unit_of_work: OpenUnitOfWork
     choose_model: ChooseModel
     personas: Personas
+    cache: Cache
 
     async def __call__(
         self, user: UserId, session_id: SessionId, changes: SessionChanges
@@ -42,12 +44,15 @@ class ChangeSession:
             await work.sessions.save(changed)
             session = await _locked(work, user, session_id)
             await work.commit()
+        if changes.system_prompt is not UNCHANGED:
+            await self.cache.forget_conversation(session_id)
         return session
 
 
 @dataclass(frozen=True, slots=True)
 class ClearHistory:
     open_unit_of_work: OpenUnitOfWork
+    cache: Cache
 
     async def __call__(self, user: UserId, session_id: SessionId) -> None:
         """Raises SessionNotFound, and SessionBusy while anything is being answered."""
@@ -56,6 +61,7 @@ class ClearHistory:
             await work.sessions.save(session.clear())
             await work.messages.clear(session_id)
             await work.commit()
+        await self.cache.forget_conversation(session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class DeleteSession:
     stream: EventStream
     wake_ups: WakeUps
     announce: Announce
+    cache: Cache
 
     async def __call__(self, user: UserId, session_id: SessionId) -> None:
         """Raises SessionNotFound."""
@@ -75,6 +82,7 @@ class DeleteSession:
             await work.commit()
         await self.stream.remove(session_id)
         await self.wake_ups.wake(session_id)
+        await self.cache.forget_conversation(session_id)
         for generation_id in stopped:
             self.announce(GenerationStopped(user, session_id, generation_id))
         self.announce(SessionDeleted(user, session_id))

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, replace
 
 from application.ports import ChatModel, ChatModels, UnitOfWork
+from domain.api_config import ApiConfig
 from domain.errors import ModelNotFound
 from domain.generation import Generation
 from domain.identifiers import ApiId, UserId
@@ -33,16 +34,15 @@ class ChooseModel:
             raise ModelNotFound("There is no model of that name: see /api/models.")
         return Choice(wished, None)
 
-    async def chosen(self, work: UnitOfWork, generation: Generation) -> ChatModel:
-        """The one that was chosen for it. Raises ModelNotFound, KeyUnreadable."""
+    def chosen(self, generation: Generation, config: ApiConfig | None) -> ChatModel:
+        """The one that was chosen for it, with its configuration if that is one and there still.
+        Raises ModelNotFound, KeyUnreadable."""
         model = None
         if generation.api_id is None:
             model = self.models.own(generation.model_name)
-        else:
-            config = await work.api_configs.find(generation.owner, generation.api_id)
-            if config is not None:
-                named = replace(config, model_name=generation.model_name)
-                model = self.models.configured(named)
+        elif config is not None:
+            named = replace(config, model_name=generation.model_name)
+            model = self.models.configured(named)
         if model is None:
             raise ModelNotFound("The model that was chosen for this answer is gone.")
         return model

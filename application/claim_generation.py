@@ -2,13 +2,16 @@ from dataclasses import dataclass
 
 from application.choose_model import ChooseModel
 from application.claims import Claim
-from application.ports import Announce, ChatModel, OpenUnitOfWork, Personas, UnitOfWork
-from domain.chat_session import ChatSession
+from application.ports import Announce, ChatModel, OpenUnitOfWork, Personas
+from application.recollect import Recollect
+from domain.api_config import ApiConfig
+from domain.conversation import Asked
 from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
 from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
 from domain.identifiers import GenerationId
 from domain.prompt import ContextWindow, Prompt, build_prompt
+from domain.repositories import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Claimed:
     model: ChatModel | Failure
     prompt: Prompt
     title: str | None
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,39 +35,38 @@ class ClaimGeneration:
     window: ContextWindow
     lease_seconds: float
     announce: Announce
+    recollect: Recollect
 
     async def __call__(self, generation_id: GenerationId) -> Claimed | None:
         """None if there is nothing to do: it is answered, somebody else's, or not yet its turn."""
         async with self.open_unit_of_work() as work:
-            generation = await work.generations.claim(generation_id, self.lease_seconds)
-            if generation is None:
+            turn = await work.generations.claim(generation_id, self.lease_seconds)
+            if turn is None:
                 return None
-            session = await work.sessions.find(generation.session_id, generation.owner)
-            recent = await work.messages.recent(
-                generation.session_id, generation.number, self.window.messages
-            )
-            model = await self._model(work, generation)
+            generation = turn.generation
+            found = await self.recollect(work, turn, self.window.messages)
             await work.commit()
+        await self.recollect.keep_config(found)
         self.announce(
             GenerationStarted(
                 generation.owner, generation.session_id, generation.id, generation.attempt
             )
         )
-        prompt = build_prompt(self._system_prompt(generation, session), recent, self.window)
-        return Claimed(Claim(generation), model, prompt, session.title if session else None)
+        model = self._model(generation, found.config)
+        prompt = build_prompt(self._system_prompt(turn), found.asked.messages, self.window)
+        return Claimed(Claim(generation), model, prompt, turn.title, found.asked)
 
-    async def _model(self, work: UnitOfWork, generation: Generation) -> ChatModel | Failure:
+    def _model(self, generation: Generation, config: ApiConfig | None) -> ChatModel | Failure:
         try:
-            return await self.choose_model.chosen(work, generation)
+            return self.choose_model.chosen(generation, config)
         except (ModelNotFound, KeyUnreadable) as error:  # it was there when it was accepted
             return Failure(error.code, str(error))
 
-    def _system_prompt(self, generation: Generation, session: ChatSession | None) -> str | None:
+    def _system_prompt(self, turn: Turn) -> str | None:
         """That of the persona which was chosen for the message or its session, else the session's
         own, else that of the user's default persona, else of the first one."""
-        own = session.system_prompt if session else None
-        default = session.default_persona if session else None
-        for content in (self._content(generation.persona), own or None, self._content(default)):
+        own, default = turn.system_prompt or None, self._content(turn.default_persona)
+        for content in (self._content(turn.generation.persona), own, default):
             if content is not None:
                 return content
         first = self.personas.choose(None)

@@ -27,6 +27,7 @@ from domain.identifiers import ApiId, UserId
 from domain.message import Role
 from domain.prompt import Prompt, PromptMessage
 from domain.secret import Secret
+from infrastructure.memory.cache import MemoryCache
 from tests.builders import API_KEY, a_new_api, add_api, add_user
 from tests.fakes import FakeDatabase, FakeModels, Script, ScriptedModel, says
 
@@ -42,13 +43,14 @@ class Apis:
     database: FakeDatabase
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
     trying_seconds: float = 60
+    cache: MemoryCache = field(default_factory=MemoryCache)
 
     def __post_init__(self) -> None:
         own = ScriptedModel(hello)
         self.models = FakeModels({"scripted": own, "other": own}, behind=self.model)
         self.add = AddApi(self.database, self.models)
-        self.change = ChangeApi(self.database, self.models)
-        self.delete = DeleteApi(self.database)
+        self.change = ChangeApi(self.database, self.models, self.cache)
+        self.delete = DeleteApi(self.database, self.cache)
         self.list = ListApis(self.database)
         self.first = ReadFirstApi(self.database)
         self.named = ReadNamedApi(self.database)

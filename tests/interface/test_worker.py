@@ -13,6 +13,7 @@ from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
 from domain.prompt import ContextWindow, Prompt
+from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.fakes import CountingIds
@@ -85,7 +86,14 @@ async def answering(
     """An answer that a worker is writing, who hears nothing but wake-ups."""
     queue, wake_ups = MemoryRequestQueue(), Heeded(doors.wake_ups, *failures)
     ports = Ports(
-        doors.database, queue, doors.stream, wake_ups, doors.models, doors.personas, CountingIds()
+        doors.database,
+        queue,
+        doors.stream,
+        wake_ups,
+        MemoryCache(),
+        doors.models,
+        doors.personas,
+        CountingIds(),
     )
     worker = build_worker(ports, ContextWindow(20, 1_000, len), 10, LONG, LONG)
     worker.start()
