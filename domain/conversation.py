@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from domain.generation import Generation
 from domain.identifiers import MessageId, SessionId
-from domain.message import AnswerStatus, Message, Role
+from domain.message import AnswerStatus, Message, Role, number_after
 
 
 class Mark(NamedTuple):
@@ -41,26 +41,28 @@ class Asked:
             answers = (_answer(by.answer_id, by),)
         mark = Mark(by.fence, self.mark.balance + len(answers))
         messages = (*self.messages, *answers)[-self.most :]
-        return Conversation(by.session_id, mark, self.most, messages)
+        return Conversation(by.session_id, mark, by.number, self.most, messages)
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The last messages of a session, at most `most` of them, oldest first; those that are in the
-    database for as long as the session has this mark. Questions that wait are not among them."""
+    """The last messages of a session, at most `most` of them, oldest first, up to the answer to the
+    question with this number; those that are in the database for as long as the session has this
+    mark."""
 
     session_id: SessionId
     mark: Mark
+    number: int
     most: int
     messages: tuple[Message, ...]
 
     def asked(self, question: Message, mark: Mark, most: int) -> Asked | None:
         """With the question that is to be answered now. None if it may be another conversation by
-        now, or if other lengths are asked for."""
+        now, or if another length is asked for."""
         if (self.mark, self.most) != (mark, most) or question.session_id != self.session_id:
             return None
-        if self.messages and self.messages[-1].number >= question.number:
-            return None  # it is asked again
+        if question.number != number_after(self.number):
+            return None  # it is asked again, or others came between that have no answer
         return Asked(mark, most, (*self.messages, question)[-most:])
 
 

@@ -20,7 +20,7 @@ from application.ports import ChatModel, Piece, Request, ServerModel
 from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.api_token import API_TOKEN_PREFIX, MAX_API_TOKENS, ApiToken, NewApiToken
-from domain.chat_session import ActiveGeneration, ChatSession
+from domain.chat_session import ActiveGeneration, ChatSession, OwnModel
 from domain.conversation import Mark
 from domain.errors import (
     DatabaseUnavailable,
@@ -414,7 +414,14 @@ class FakeChatSessions:
         )
         first = ActiveGeneration(active[0].id, active[0].status) if active else None
         default = self.state.default_personas.get(session.owner)
-        return replace(session, unanswered=len(active), active=first, default_persona=default)
+        first_api = next((api for api in self.state.apis if api.owner == session.owner), None)
+        return replace(
+            session,
+            unanswered=len(active),
+            active=first,
+            default_persona=default,
+            default_model=OwnModel(first_api.id, first_api.model_name) if first_api else None,
+        )
 
 
 @dataclass
