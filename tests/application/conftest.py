@@ -14,7 +14,7 @@ from application.end_generation import EndGeneration
 from application.events import Entry
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
-from application.ports import ChatModel, Finish, Piece, TextPiece
+from application.ports import Cache, ChatModel, Finish, Piece, TextPiece
 from application.recollect import Recollect
 from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
@@ -66,7 +66,7 @@ class Chat:
     followers: Followers = field(default_factory=Followers)
     ids: CountingIds = field(default_factory=CountingIds)
     wake_ups: MemoryWakeUps = field(default_factory=MemoryWakeUps)
-    cache: MemoryCache = field(default_factory=MemoryCache)
+    cache: Cache = field(default_factory=MemoryCache)
     happened: list[DomainEvent] = field(default_factory=list)
     lease_seconds: float = 60
     window: ContextWindow = WINDOW

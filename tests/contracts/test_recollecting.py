@@ -15,8 +15,8 @@ from domain.repositories import NewGeneration, NewQuestion, Turn
 from infrastructure.memory.cache import MemoryCache
 from tests.builders import a_new_api, add_api, add_session, add_user
 
-SEEDS = range(4)
-STEPS = 120
+SEEDS = range(16)
+STEPS = 50
 MOST = 6
 
 
@@ -99,7 +99,7 @@ class Talk:
     async def claim(self) -> None:
         """Perhaps with a lease that is over at once, so that another may take it over."""
         worker = self.dice.choice(self.workers)
-        lease = self.dice.choice([0, 60])
+        lease = self.dice.choice([0, 60, 60])
         for generation_id in self.asked:
             async with self.database() as work:
                 turn = await work.generations.claim(generation_id, lease)
@@ -170,7 +170,7 @@ class Talk:
             await work.commit()
 
     async def configure(self) -> None:
-        if len(self.configs) < 2:
+        if not self.configs:
             name = str(self.dice.random())
             config = await add_api(self.database, a_new_api(self.user, name))
             self.configs.append(config.id)
@@ -195,10 +195,12 @@ async def test_what_is_recalled_is_what_the_database_would_have_said(
         session_id = await add_session(database, user, f"session_{seed}")
         talk = Talk(database, user, session_id, random.Random(seed))
         steps = [
-            *[talk.ask, talk.claim, talk.finish] * 4,
-            *[talk.ask_again, talk.clear, talk.stop, talk.step_aside, talk.end_lost],
-            talk.configure,
+            *[talk.ask] * 4,
+            *[talk.claim, talk.finish] * 6,
+            *[talk.ask_again, talk.clear, talk.stop] * 2,
+            *[talk.step_aside, talk.end_lost, talk.configure],
         ]
+        await talk.configure()
         for _ in range(STEPS):
             await talk.dice.choice(steps)()
         recalled += talk.recalled
