@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 KEEP_MS: Final = 600_000
 """As long as the stream of an ended answer is held, with its text."""
-_MOST_BYTES: Final = 256 * 1024
-"""Of one conversation. A longer one would cost more on its way than the database's answer."""
+_MOST_BYTES: Final = 128 * 1024
+"""Of one conversation. Redis has only so much memory, which the streams need more."""
 _ANSWER_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 1.0
 """After a failure nothing is asked for so long: by then it is known whether Redis is away."""

@@ -69,7 +69,7 @@ _first_api = (
     .limit(1)
     .correlate(sessions)
 )
-# A statement of its own for it would cost each message twenty times as much.
+# A statement of its own would cost each message ten times as much.
 _default_api = _first_api.scalar_subquery().label("default_api")
 _default_model = (
     _first_api.with_only_columns(user_apis.c.model_name).scalar_subquery().label("default_model")
