@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import uvloop
 
-from application.ports import EventStream, OpenUnitOfWork, RequestQueue, WakeUps
+from application.ports import Cache, EventStream, OpenUnitOfWork, RequestQueue, WakeUps
 from domain.base_url import clean_base_url
 from domain.errors import DatabaseUnavailable
 from domain.prompt import ContextWindow
@@ -28,6 +28,7 @@ from infrastructure.documents.subprocess_document_reader import SubprocessDocume
 from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.key_file import make_key_file, read_key_file, read_secret_file
 from infrastructure.key_ring import BadEncryptionKeys, KeyRing, parse_keys
+from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
@@ -158,6 +159,7 @@ class Exchange:
     queue: RequestQueue
     stream: EventStream
     wake_ups: WakeUps
+    cache: Cache
 
 
 @asynccontextmanager
@@ -167,11 +169,12 @@ async def open_exchange(settings: Settings, *, embedded: bool) -> AsyncIterator[
     url = settings.redis_url.get_secret_value()
     if url:
         async with open_redis(url, Keys()) as redis:
-            yield Exchange(redis.queue, redis.stream, redis.wake_ups)
+            yield Exchange(redis.queue, redis.stream, redis.wake_ups, redis.cache)
         return
     stream = MemoryEventStream(alone=not embedded)
     try:
-        yield Exchange(MemoryRequestQueue(alone=not embedded), stream, MemoryWakeUps())
+        queue = MemoryRequestQueue(alone=not embedded)
+        yield Exchange(queue, stream, MemoryWakeUps(), MemoryCache())
     finally:
         stream.close()
 
@@ -209,6 +212,7 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             exchange.queue,
             exchange.stream,
             exchange.wake_ups,
+            exchange.cache,
             models,
             personas,
             RandomIds(),

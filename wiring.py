@@ -37,6 +37,7 @@ from application.list_models import ListModels
 from application.open_session import OpenSession
 from application.personas import ChooseDefaultPersona, ListPersonas
 from application.ports import (
+    Cache,
     ChatModels,
     DocumentReader,
     EventStream,
@@ -49,6 +50,7 @@ from application.ports import (
     Tokens,
     WakeUps,
 )
+from application.recollect import Recollect
 from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
@@ -98,6 +100,7 @@ class Ports:
     queue: RequestQueue
     stream: EventStream
     wake_ups: WakeUps
+    cache: Cache
     models: ChatModels
     personas: Personas
     ids: Ids
@@ -127,12 +130,14 @@ def build_worker(
     claims = Claims()
     end = EndGeneration(database, stream, queue, announce)
     renew = RenewClaims(database, claims, lease_seconds)
-    choose_model = ChooseModel(ports.models)
+    choose_model, recollect = ChooseModel(ports.models), Recollect(ports.cache)
     return Worker(
         queue,
         ports.wake_ups,
-        ClaimGeneration(database, choose_model, ports.personas, window, lease_seconds, announce),
-        AnswerMessage(database, stream, claims, end, queue),
+        ClaimGeneration(
+            database, choose_model, ports.personas, window, lease_seconds, announce, recollect
+        ),
+        AnswerMessage(database, stream, claims, end, queue, recollect),
         renew,
         ShowAgain(database, claims, renew),
         SweepGenerations(database, stream, end, claims, sweep_seconds),
@@ -162,7 +167,8 @@ class Web:
 def build_retention(ports: Ports, days: float) -> ForgetSessions:
     database = ports.open_unit_of_work
     clear_strays = ClearStrays(database, ports.files)
-    return ForgetSessions(database, ports.stream, AnnounceTo(ports.listeners), clear_strays, days)
+    announce = AnnounceTo(ports.listeners)
+    return ForgetSessions(database, ports.stream, announce, ports.cache, clear_strays, days)
 
 
 def build_asker(database: OpenUnitOfWork, admission: Admission) -> Asker:
@@ -214,7 +220,7 @@ def build_web(
     """`sync_timeout`: seconds that a request waits for its whole answer."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
-    models, personas, ids = ports.models, ports.personas, ports.ids
+    models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
     choose_model = ChooseModel(models)
     who = build_asker(database, admission)
     followers, heartbeats, visits = Followers(), Heartbeats(), Visits()
@@ -233,13 +239,13 @@ def build_web(
         open_session,
         ListSessions(database),
         ReadSession(database),
-        ChangeSession(database, choose_model, personas),
-        DeleteSession(database, stream, wake_ups, announce, clear_strays),
+        ChangeSession(database, choose_model, personas, cache),
+        DeleteSession(database, stream, wake_ups, announce, cache, clear_strays),
     )
     messages = MessageRoutes(
         who,
         ReadMessages(database),
-        ClearHistory(database),
+        ClearHistory(database, cache),
         submit,
         RegenerateAnswer(database, ports.queue, store_generation, ids),
         AwaitAnswer(database, follow_generation, sync_timeout),
@@ -256,8 +262,8 @@ def build_web(
         ListApis(database),
         ReadFirstApi(database),
         ReadNamedApi(database),
-        ChangeApi(database, models),
-        DeleteApi(database),
+        ChangeApi(database, models, cache),
+        DeleteApi(database, cache),
         TryApi(database, models),
         ListModels(database, models),
     )

@@ -45,9 +45,11 @@ class StoreGeneration:
         number: int,
     ) -> None:
         """`number` is the question's in the conversation. Raises ModelNotFound, PersonaNotFound."""
-        choice = await self.choose_model(
-            work, session.owner, wished.model_name or session.model_name
-        )
+        model_name = wished.model_name or session.model_name
+        if model_name is None:
+            choice = self.choose_model.default(session.default_model)
+        else:
+            choice = await self.choose_model(work, session.owner, model_name)
         if wished.persona is not None:
             self.personas.choose(wished.persona)
         await work.generations.add(

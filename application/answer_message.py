@@ -18,6 +18,7 @@ from application.ports import (
     OpenUnitOfWork,
     RequestQueue,
 )
+from application.recollect import Recollect
 from domain.errors import ChatError, DatabaseUnavailable
 from domain.generation import Ending, Failure, Generation, GenerationStatus
 from domain.prompt import Prompt
@@ -39,6 +40,7 @@ class AnswerMessage:
     claims: Claims
     end: EndGeneration
     queue: RequestQueue
+    recollect: Recollect
 
     async def __call__(self, claimed: Claimed) -> None:
         claim, generation = claimed.claim, claimed.claim.generation
@@ -61,8 +63,11 @@ class AnswerMessage:
                 # If it is broken, all of it comes once more, and the end after that.
                 ending = _ending(answer, failure, top.seq + (2 if writer.broken else 1))
                 said = answer.so_far(generation, recovered=False)
-                if not await self.end(generation, ending, said, writer, claimed.title):
+                ended = await self.end(generation, ending, said, writer, claimed.title)
+                if ended is None:
                     log.info("%s was ended by another worker", generation.id)
+                else:
+                    await self.recollect.keep_answered(claimed.asked, ended)
 
     async def _listen(
         self, claimed: Claimed, answer: Answer, writer: EventWriter

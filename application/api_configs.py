@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from application.ports import ChatModels, OpenUnitOfWork
+from application.ports import Cache, ChatModels, OpenUnitOfWork
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.errors import ApiConfigNotFound, Flaw, InvalidInput
 from domain.identifiers import ApiId, UserId
@@ -27,6 +27,7 @@ class AddApi:
 class ChangeApi:
     open_unit_of_work: OpenUnitOfWork
     models: ChatModels
+    cache: Cache
 
     async def __call__(self, user: UserId, api_id: ApiId, changes: ApiChanges) -> ApiConfig:
         """Raises ApiConfigNotFound, InvalidInput for an unknown provider, NameTaken."""
@@ -35,12 +36,14 @@ class ChangeApi:
         async with self.open_unit_of_work() as work:
             config = await work.api_configs.change(user, api_id, changes)
             await work.commit()
+        await self.cache.forget_config(api_id)
         return _expect_found(config)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteApi:
     open_unit_of_work: OpenUnitOfWork
+    cache: Cache
 
     async def __call__(self, user: UserId, api_id: ApiId) -> None:
         """Raises ApiConfigNotFound."""
@@ -48,6 +51,7 @@ class DeleteApi:
             if not await work.api_configs.delete(user, api_id):
                 raise ApiConfigNotFound
             await work.commit()
+        await self.cache.forget_config(api_id)
 
 
 @dataclass(frozen=True, slots=True)

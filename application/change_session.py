@@ -6,6 +6,7 @@ from application.choose_model import ChooseModel
 from application.clear_strays import ClearStrays
 from application.ports import (
     Announce,
+    Cache,
     EventStream,
     OpenUnitOfWork,
     Personas,
@@ -26,6 +27,7 @@ class ChangeSession:
     open_unit_of_work: OpenUnitOfWork
     choose_model: ChooseModel
     personas: Personas
+    cache: Cache
 
     async def __call__(
         self, user: UserId, session_id: SessionId, changes: SessionChanges
@@ -43,12 +45,15 @@ class ChangeSession:
             await work.sessions.save(changed)
             session = await _locked(work, user, session_id)
             await work.commit()
+        if changes.system_prompt is not UNCHANGED:
+            await self.cache.forget_conversation(session_id)
         return session
 
 
 @dataclass(frozen=True, slots=True)
 class ClearHistory:
     open_unit_of_work: OpenUnitOfWork
+    cache: Cache
 
     async def __call__(self, user: UserId, session_id: SessionId) -> None:
         """Raises SessionNotFound, and SessionBusy while anything is being answered."""
@@ -57,6 +62,7 @@ class ClearHistory:
             await work.sessions.save(session.clear())
             await work.messages.clear(session_id)
             await work.commit()
+        await self.cache.forget_conversation(session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class DeleteSession:
     stream: EventStream
     wake_ups: WakeUps
     announce: Announce
+    cache: Cache
     clear_strays: ClearStrays
 
     async def __call__(self, user: UserId, session_id: SessionId) -> None:
@@ -78,6 +85,7 @@ class DeleteSession:
             await work.commit()
         await self.stream.remove(session_id)
         await self.wake_ups.wake(session_id)
+        await self.cache.forget_conversation(session_id)
         for generation_id in stopped:
             self.announce(GenerationStopped(user, session_id, generation_id))
         self.announce(SessionDeleted(user, session_id))

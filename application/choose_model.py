@@ -1,6 +1,8 @@
 from dataclasses import dataclass, replace
 
 from application.ports import ChatModel, ChatModels, UnitOfWork
+from domain.api_config import ApiConfig
+from domain.chat_session import OwnModel
 from domain.errors import ModelNotFound
 from domain.generation import Generation
 from domain.identifiers import ApiId, UserId
@@ -25,24 +27,28 @@ class ChooseModel:
         """The user's own of the wished name, or the server's; if none is wished for, the user's
         first, or the server's default. Raises ModelNotFound."""
         config = await work.api_configs.first(user, wished)
-        if config is not None:
-            return Choice(config.model_name, config.id)
-        if wished is None:
-            return Choice(self.models.offered[0].name, None)
+        own = OwnModel(config.id, config.model_name) if config else None
+        if own is not None or wished is None:
+            return self.default(own)
         if self.models.own(wished) is None:
             raise ModelNotFound("There is no model of that name: see /api/models.")
         return Choice(wished, None)
 
-    async def chosen(self, work: UnitOfWork, generation: Generation) -> ChatModel:
-        """The one that was chosen for it. Raises ModelNotFound, KeyUnreadable."""
+    def default(self, own: OwnModel | None) -> Choice:
+        """The user's own, or else the server's default."""
+        if own is not None:
+            return Choice(own.model_name, own.api_id)
+        return Choice(self.models.offered[0].name, None)
+
+    def chosen(self, generation: Generation, config: ApiConfig | None) -> ChatModel:
+        """The one that was chosen for it, with its configuration if that is one and there still.
+        Raises ModelNotFound, KeyUnreadable."""
         model = None
         if generation.api_id is None:
             model = self.models.own(generation.model_name)
-        else:
-            config = await work.api_configs.find(generation.owner, generation.api_id)
-            if config is not None:
-                named = replace(config, model_name=generation.model_name)
-                model = self.models.configured(named)
+        elif config is not None:
+            named = replace(config, model_name=generation.model_name)
+            model = self.models.configured(named)
         if model is None:
             raise ModelNotFound("The model that was chosen for this answer is gone.")
         return model

@@ -7,13 +7,16 @@ from typing import Final
 from application.choose_model import ChooseModel
 from application.claims import Claim
 from application.ports import Announce, ChatModel, OpenUnitOfWork, Personas, UnitOfWork
-from domain.chat_session import ChatSession
+from application.recollect import Recollect
+from domain.api_config import ApiConfig
+from domain.conversation import Asked
 from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
 from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
 from domain.identifiers import FileId, GenerationId
 from domain.message import Message
 from domain.prompt import ContextWindow, Prompt, build_prompt
+from domain.repositories import Turn
 from domain.uploaded_file import FileText
 
 _CHARACTERS_PER_TOKEN: Final = 8
@@ -28,6 +31,7 @@ class Claimed:
     model: ChatModel | Failure
     prompt: Prompt
     title: str | None
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +44,31 @@ class ClaimGeneration:
     window: ContextWindow
     lease_seconds: float
     announce: Announce
+    recollect: Recollect
 
     async def __call__(self, generation_id: GenerationId) -> Claimed | None:
         """None if there is nothing to do: it is answered, somebody else's, or not yet its turn."""
         async with self.open_unit_of_work() as work:
-            generation = await work.generations.claim(generation_id, self.lease_seconds)
-            if generation is None:
+            turn = await work.generations.claim(generation_id, self.lease_seconds)
+            if turn is None:
                 return None
-            session = await work.sessions.find(generation.session_id, generation.owner)
-            recent = await work.messages.recent(
-                generation.session_id, generation.number, self.window.messages
-            )
-            files = await self._files(work, recent)
-            model = await self._model(work, generation)
+            generation = turn.generation
+            found = await self.recollect(work, turn, self.window.messages)
+            files = await self._files(work, found.asked.messages)
             await work.commit()
+        await self.recollect.keep_config(found)
         self.announce(
             GenerationStarted(
                 generation.owner, generation.session_id, generation.id, generation.attempt
             )
         )
+        model = self._model(generation, found.config)
         told = partial(
-            build_prompt, self._system_prompt(generation, session), recent, self.window, files
+            build_prompt, self._system_prompt(turn), found.asked.messages, self.window, files
         )
         # Long texts take their time to count.
         prompt = await asyncio.to_thread(told) if files else told()
-        return Claimed(Claim(generation), model, prompt, session.title if session else None)
+        return Claimed(Claim(generation), model, prompt, turn.title, found.asked)
 
     async def _files(
         self, work: UnitOfWork, recent: Sequence[Message]
@@ -74,18 +78,17 @@ class ClaimGeneration:
             return {}
         return await work.files.texts(named, self.window.tokens * _CHARACTERS_PER_TOKEN)
 
-    async def _model(self, work: UnitOfWork, generation: Generation) -> ChatModel | Failure:
+    def _model(self, generation: Generation, config: ApiConfig | None) -> ChatModel | Failure:
         try:
-            return await self.choose_model.chosen(work, generation)
+            return self.choose_model.chosen(generation, config)
         except (ModelNotFound, KeyUnreadable) as error:  # it was there when it was accepted
             return Failure(error.code, str(error))
 
-    def _system_prompt(self, generation: Generation, session: ChatSession | None) -> str | None:
+    def _system_prompt(self, turn: Turn) -> str | None:
         """That of the persona which was chosen for the message or its session, else the session's
         own, else that of the user's default persona, else of the first one."""
-        own = session.system_prompt if session else None
-        default = session.default_persona if session else None
-        for content in (self._content(generation.persona), own or None, self._content(default)):
+        own, default = turn.system_prompt or None, self._content(turn.default_persona)
+        for content in (self._content(turn.generation.persona), own, default):
             if content is not None:
                 return content
         first = self.personas.choose(None)

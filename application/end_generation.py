@@ -42,21 +42,21 @@ class EndGeneration:
         said: Snapshot,
         writer: EventWriter,
         title: str | None,
-    ) -> bool:
-        """False if the claim is lost: then nothing was stored and nothing may be said.
+    ) -> Generation | None:
+        """As it is stored. None if the claim is lost: then nothing was and nothing may be said.
 
         The end's place leaves room before it for all that was `said`, if not all of that is stored
         in the stream. Whoever reads the database instead is shown it in that place too.
         """
         finished = await self._stored(generation, ending)
         if finished is None:
-            return False
+            return None
         if ending.last_seq > writer.top.seq + 1:
             writer.restart(said)
         writer.write(terminal_event(finished.generation, title))
         await writer.flush()
         await self._go_on(finished)
-        return True
+        return finished.generation
 
     async def as_lost(self, generation: Generation, ending: Ending) -> bool:
         """End a generation whose workers are gone, with the text that was seen of it."""

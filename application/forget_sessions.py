@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.clear_strays import ClearStrays
-from application.ports import Announce, EventStream, OpenUnitOfWork
+from application.ports import Announce, Cache, EventStream, OpenUnitOfWork
 from domain.events import SessionDeleted
 from domain.repositories import Forgotten
 
@@ -24,6 +24,7 @@ class ForgetSessions:
     open_unit_of_work: OpenUnitOfWork
     stream: EventStream
     announce: Announce
+    cache: Cache
     clear_strays: ClearStrays
     days: float
 
@@ -35,6 +36,7 @@ class ForgetSessions:
             for each in forgotten:
                 if each.was_there:
                     await self.stream.remove(each.session_id)
+                    await self.cache.forget_conversation(each.session_id)
                     self.announce(SessionDeleted(each.owner, each.session_id))
             await self.clear_strays.these([key for each in forgotten for key in each.contents])
             await asyncio.sleep(_PAUSE_SECONDS)  # others want to write too

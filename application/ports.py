@@ -8,9 +8,10 @@ from typing import Protocol
 from application.events import Entry, Snapshot, StreamEvent
 from domain.access import Caller, Refresh
 from domain.api_config import ApiConfig
+from domain.conversation import Conversation
 from domain.events import DomainEvent
 from domain.file_type import FileKind
-from domain.identifiers import FileKey, GenerationId, SessionId, SignInId
+from domain.identifiers import ApiId, FileKey, GenerationId, SessionId, SignInId
 from domain.message import Usage
 from domain.persona import Persona
 from domain.position import Position
@@ -192,6 +193,40 @@ class EventStream(Protocol):
     async def remove(self, session_id: SessionId) -> None:
         """The session is gone: nothing of it is held, nothing of what a claim of before writes is
         stored, and for its subscribers `next` raises PositionLost. Raises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a cache knows; it may have been otherwise for a long time."""
+
+    conversation: Conversation | None = None
+    config: ApiConfig | None = None
+
+
+class Cache(Protocol):
+    """Recalls what was in the database, so that it need not be read again.
+
+    It decides nothing: what it recalls is used only if the database says, in a transaction that is
+    open anyway, that it is still so. So it may recall what is old, and forget anything at any time.
+    Whatever it holds is gone ten minutes after it was kept, at the latest.
+
+    Nothing raises, and one that is away is not waited for: it knows nothing then. Of a key it holds
+    what the database holds: sealed.
+    """
+
+    async def recall(self, session_id: SessionId, api_id: ApiId | None) -> Recalled:
+        """The conversation of a session, and that configuration, if one is named."""
+
+    async def keep_conversation(self, conversation: Conversation) -> None: ...
+
+    async def keep_config(self, config: ApiConfig) -> None: ...
+
+    async def forget_conversation(self, session_id: SessionId) -> None:
+        """Nobody is to have these words any more. While the cache is away they stay until they
+        expire."""
+
+    async def forget_config(self, api_id: ApiId) -> None:
+        """Likewise, what it was or is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from domain.errors import SessionBusy
 from domain.generation import GenerationStatus
-from domain.identifiers import GenerationId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, SessionId, UserId
 from domain.position import ORIGIN, Position
 
 MAX_WAITING: Final = 8
@@ -41,10 +41,18 @@ class ActiveGeneration:
     status: GenerationStatus
 
 
+class OwnModel(NamedTuple):
+    """A user's configuration, and the model that it names."""
+
+    api_id: ApiId
+    model_name: str
+
+
 @dataclass(frozen=True, slots=True)
 class ChatSession:
     """A conversation of one user. `end` is where its last ended answer ended in the stream;
-    `default_persona` is the one that its owner has chosen for all sessions without their own."""
+    `default_persona` is the one that its owner has chosen for all sessions without their own, and
+    `default_model` the first that its owner has configured, if there is one."""
 
     id: SessionId
     owner: UserId
@@ -60,6 +68,7 @@ class ChatSession:
     unanswered: int = 0
     active: ActiveGeneration | None = None
     default_persona: str | None = None
+    default_model: OwnModel | None = None
 
     @property
     def own_persona(self) -> str | None:

@@ -60,6 +60,11 @@ class Message:
     file_ids: tuple[FileId, ...] = ()
 
 
+def number_after(number: int) -> int:
+    """The number of the question that is asked after the one with this number."""
+    return number + 2
+
+
 def storable(text: str) -> str:
     """What databases and UTF-8 can hold: NUL and halves of surrogate pairs become U+FFFD."""
     text = text.replace("\x00", "\ufffd")

@@ -12,6 +12,7 @@ from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.api_token import ApiToken, NewApiToken
 from domain.chat_session import ChatSession
+from domain.conversation import Mark
 from domain.generation import Ending, Generation, Progress
 from domain.identifiers import (
     ApiId,
@@ -269,6 +270,24 @@ class NewGeneration:
     request_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A claimed generation with its question, and what of its session the model is told.
+
+    `mark` is its conversation's, and `api_changed_at` that of the configuration which was chosen;
+    None if none was, or if it is gone. By these two can be seen whether what is known of them
+    still holds.
+    """
+
+    generation: Generation
+    question: Message
+    title: str | None
+    system_prompt: str | None
+    default_persona: str | None
+    mark: Mark
+    api_changed_at: datetime | None
+
+
 class Renewal(NamedTuple):
     """A claim that still holds, and whether its owner is asked to stop."""
 
@@ -285,7 +304,7 @@ class Generations(Protocol):
         """None if it does not exist, if its question or its session is deleted, or if it is
         another user's."""
 
-    async def claim(self, generation_id: GenerationId, lease_seconds: float) -> Generation | None:
+    async def claim(self, generation_id: GenerationId, lease_seconds: float) -> Turn | None:
         """Make it running under a new fence. None unless it may be claimed: it waits or its lease
         is over, attempts are left, nobody asked to stop it, and it is its session's turn."""
 
@@ -378,7 +397,8 @@ class ApiConfigs(Protocol):
         """Raises NameTaken, and nothing is changed."""
 
     async def change(self, owner: UserId, api_id: ApiId, changes: ApiChanges) -> ApiConfig | None:
-        """None if there is no such configuration. Raises NameTaken, and nothing is changed."""
+        """None if there is no such configuration. Raises NameTaken, and nothing is changed. Its
+        `updated_at` rises with each change."""
 
     async def delete(self, owner: UserId, api_id: ApiId) -> bool:
         """The row goes, and with it the key. False if there is no such configuration."""

@@ -220,7 +220,7 @@ async def claim(
         claimed = await work.generations.claim(generation_id, lease_seconds)
         if claimed is not None:
             await work.commit()
-    return claimed
+    return None if claimed is None else claimed.generation
 
 
 async def finish(

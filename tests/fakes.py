@@ -21,7 +21,8 @@ from application.ports import ChatModel, Piece, Request, ServerModel, Unreadable
 from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.api_token import API_TOKEN_PREFIX, MAX_API_TOKENS, ApiToken, NewApiToken
-from domain.chat_session import ActiveGeneration, ChatSession
+from domain.chat_session import ActiveGeneration, ChatSession, OwnModel
+from domain.conversation import Mark
 from domain.errors import (
     DatabaseUnavailable,
     KeyUnreadable,
@@ -62,6 +63,7 @@ from domain.repositories import (
     NewSession,
     Renewal,
     SessionPage,
+    Turn,
 )
 from domain.secret import Secret
 from domain.uploaded_file import FileText, HeldFiles, NewFile, UploadedFile
@@ -434,7 +436,14 @@ class FakeChatSessions:
         )
         first = ActiveGeneration(active[0].id, active[0].status) if active else None
         default = self.state.default_personas.get(session.owner)
-        return replace(session, unanswered=len(active), active=first, default_persona=default)
+        first_api = next((api for api in self.state.apis if api.owner == session.owner), None)
+        return replace(
+            session,
+            unanswered=len(active),
+            active=first,
+            default_persona=default,
+            default_model=OwnModel(first_api.id, first_api.model_name) if first_api else None,
+        )
 
 
 @dataclass
@@ -740,7 +749,7 @@ class FakeGenerations:
             return None
         return row.generation
 
-    async def claim(self, generation_id: GenerationId, lease_seconds: float) -> Generation | None:
+    async def claim(self, generation_id: GenerationId, lease_seconds: float) -> Turn | None:
         row = self.state.rows.get(generation_id)
         if row is None or not self._claimable(row):
             return None
@@ -754,7 +763,21 @@ class FakeGenerations:
             started_at=generation.started_at or self.state.now(),
             progress=None,
         )
-        return row.generation
+        return self._turn(row.generation)
+
+    def _turn(self, generation: Generation) -> Turn:
+        session = self.state.sessions[generation.session_id]
+        question = next(m for m in self.state.messages if m.id == generation.message_id)
+        config = next((each for each in self.state.apis if each.id == generation.api_id), None)
+        return Turn(
+            generation,
+            question,
+            session.title,
+            session.system_prompt,
+            self.state.default_personas.get(session.owner),
+            Mark.of(session.end.fence, session.message_count, session.last_number),
+            config.updated_at if config else None,
+        )
 
     async def renew(
         self, claims: Sequence[tuple[GenerationId, int]], lease_seconds: float

@@ -1,1 +1,1 @@
-"""Queue and event stream within one process."""
+"""Queue, event stream, wake-ups and cache within one process."""

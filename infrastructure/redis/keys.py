@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from domain.identifiers import SessionId
+from domain.identifiers import ApiId, SessionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,12 @@ class Keys:
 
     def channel(self, session_id: SessionId) -> bytes:
         return f"{self.prefix}:{{{session_id}}}".encode()
+
+    def conversation(self, session_id: SessionId) -> str:
+        return f"{self.prefix}:{{{session_id}}}:conversation"
+
+    def config(self, api_id: ApiId) -> str:
+        return f"{self.prefix}:config:{api_id}"
 
     @property
     def wake_ups(self) -> bytes:

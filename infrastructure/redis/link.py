@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from infrastructure.redis.cache import RedisCache
 from infrastructure.redis.client import Client, close_client, open_client
 from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
@@ -26,6 +27,7 @@ class RedisLink:
     queue: RedisRequestQueue
     stream: RedisEventStream
     wake_ups: RedisWakeUps
+    cache: RedisCache
 
 
 @asynccontextmanager
@@ -44,4 +46,5 @@ async def open_redis(url: str, keys: Keys) -> AsyncIterator[RedisLink]:
         stream.start()
         await subscriber.start(_START_SECONDS)
         wake_ups = RedisWakeUps(client, subscriber, keys)
-        yield RedisLink(client, subscriber, queue, stream, wake_ups)
+        cache = RedisCache(client, keys, is_out=lambda: subscriber.away)
+        yield RedisLink(client, subscriber, queue, stream, wake_ups, cache)

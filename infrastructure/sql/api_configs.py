@@ -3,7 +3,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
@@ -32,7 +32,8 @@ _CHANGE = (
         provider=bindparam("new_provider"),
         key_hint=bindparam("new_key_hint"),
         sealed_key=bindparam("new_sealed_key"),
-        updated_at=now_ms(),
+        # It tells one state of the row from another: a clock that goes back must not repeat one.
+        updated_at=case((now_ms() > apis.c.updated_at, now_ms()), else_=apis.c.updated_at + 1),
     )
     .returning(apis)
 )

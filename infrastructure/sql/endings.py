@@ -28,7 +28,7 @@ from infrastructure.sql.generation_rows import (
 from infrastructure.sql.messages import usage_to
 from infrastructure.sql.tables import chat_messages as messages
 from infrastructure.sql.tables import chat_sessions as sessions
-from infrastructure.sql.tables import generations, is_active, is_queued, is_running
+from infrastructure.sql.tables import generations, is_active, is_queued, is_running, users
 
 _STOPPED: Final = Ending(GenerationStatus.STOPPED, "", last_seq=0)
 
@@ -38,6 +38,20 @@ _RAISE_FENCE = (
     .where(sessions.c.id == its_session, sessions.c.deleted_at.is_(None))
     .values(fence=sessions.c.fence + 1)
     .returning(sessions.c.fence)
+)
+_default_persona = (
+    select(users.c.default_persona)
+    .where(users.c.id == sessions.c.user_id)
+    .correlate(sessions)
+    .scalar_subquery()
+)
+_TAKE_TURN = _RAISE_FENCE.returning(
+    sessions.c.title,
+    sessions.c.system_prompt,
+    _default_persona.label("default_persona"),
+    sessions.c.end_fence,
+    sessions.c.message_count,
+    sessions.c.last_number,
 )
 _END = (
     update(generations)
@@ -92,6 +106,12 @@ def lock_session(connection: Connection, generation_id: GenerationId) -> None:
 def raise_fence(connection: Connection, generation_id: GenerationId) -> int | None:
     """The session's new fence; the session stays locked. None if the session is gone."""
     return connection.execute(_RAISE_FENCE, {"generation": generation_id}).scalar_one_or_none()
+
+
+def take_turn(connection: Connection, generation_id: GenerationId) -> Row[Any] | None:
+    """Likewise, with what an answer needs of the session: a statement of its own would cost ten
+    times as much as these columns."""
+    return connection.execute(_TAKE_TURN, {"generation": generation_id}).one_or_none()
 
 
 def end(

@@ -24,10 +24,12 @@ from sqlalchemy import (
     update,
 )
 
+from domain.conversation import Mark
 from domain.generation import Ending, Generation, GenerationStatus, Progress
 from domain.identifiers import GenerationId, SessionId, UserId
-from domain.repositories import Finished, NewGeneration, Renewal
-from infrastructure.sql.clock import now_ms
+from domain.message import Message, Role
+from domain.repositories import Finished, NewGeneration, Renewal, Turn
+from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.endings import (
     END_LOST,
@@ -38,6 +40,7 @@ from infrastructure.sql.endings import (
     note_end,
     raise_fence,
     stopped_behind,
+    take_turn,
 )
 from infrastructure.sql.generation_rows import (
     NO_PROGRESS,
@@ -52,7 +55,8 @@ from infrastructure.sql.generation_rows import (
     with_answer,
     with_its_answer,
 )
-from infrastructure.sql.tables import generations, is_active, is_queued, is_running
+from infrastructure.sql.messages import to_file_ids
+from infrastructure.sql.tables import generations, is_active, is_queued, is_running, user_apis
 
 _other = generations.alias("other")
 
@@ -69,6 +73,16 @@ _claimable = and_(
     _its_turn,
 )
 
+_question = select(questions).where(questions.c.id == generations.c.message_id)
+_with_it = (
+    _question.with_only_columns(questions.c.content).scalar_subquery().label("question"),
+    _question.with_only_columns(questions.c.created_at).scalar_subquery().label("asked_at"),
+    _question.with_only_columns(questions.c.file_ids).scalar_subquery().label("file_ids"),
+    select(user_apis.c.updated_at)
+    .where(user_apis.c.id == generations.c.api_id, user_apis.c.user_id == generations.c.user_id)
+    .scalar_subquery()
+    .label("api_changed_at"),
+)
 _ADD = insert(generations).values(
     status=GenerationStatus.QUEUED.value,
     attempt=0,
@@ -89,7 +103,7 @@ _CLAIM = (
         started_at=func.coalesce(generations.c.started_at, now_ms()),
         **NO_PROGRESS,
     )
-    .returning(generations)
+    .returning(generations, *_with_it)
 )
 _RENEW = (
     update(generations)
@@ -189,17 +203,17 @@ class SqlGenerations(Repository):
     @statement
     def claim(
         self, connection: Connection, generation_id: GenerationId, lease_seconds: float
-    ) -> Generation | None:
-        fence = raise_fence(connection, generation_id)
-        if fence is None:
+    ) -> Turn | None:
+        session = take_turn(connection, generation_id)
+        if session is None:
             return None
         values = {
             "generation": generation_id,
-            "new_fence": fence,
+            "new_fence": session.fence,
             "lease": milliseconds(lease_seconds),
         }
         row = connection.execute(_CLAIM, values).one_or_none()
-        return None if row is None else to_generation(row)
+        return None if row is None else _turn(row, session)
 
     @statement
     def renew(
@@ -298,3 +312,26 @@ class SqlGenerations(Repository):
         if not rows:
             rows = connection.execute(_RUNNING, values).all()
         return [with_its_answer(row) for row in rows]
+
+
+def _turn(row: Row[Any], session: Row[Any]) -> Turn:
+    generation = to_generation(row)
+    question = Message(
+        generation.message_id,
+        generation.session_id,
+        generation.number,
+        Role.USER,
+        row.question,
+        to_datetime(row.asked_at),
+        generation.id,
+        file_ids=to_file_ids(row.file_ids),
+    )
+    return Turn(
+        generation,
+        question,
+        session.title,
+        session.system_prompt,
+        session.default_persona,
+        Mark.of(session.end_fence, session.message_count, session.last_number),
+        None if row.api_changed_at is None else to_datetime(row.api_changed_at),
+    )

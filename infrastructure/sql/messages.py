@@ -139,8 +139,12 @@ def _message(row: Row[Any]) -> Message:
         None if row.status is None else AnswerStatus(row.status),
         row.finish_reason,
         usage_from(row.usage),
-        tuple(map(FileId, row.file_ids or ())),
+        to_file_ids(row.file_ids),
     )
+
+
+def to_file_ids(stored: list[int] | None) -> tuple[FileId, ...]:
+    return tuple(map(FileId, stored or ()))
 
 
 def usage_from(stored: dict[str, int] | None) -> Usage | None:

@@ -15,9 +15,9 @@ from sqlalchemy import (
     update,
 )
 
-from domain.chat_session import ActiveGeneration, ChatSession
+from domain.chat_session import ActiveGeneration, ChatSession, OwnModel
 from domain.generation import GenerationStatus
-from domain.identifiers import GenerationId, SessionId, UserId
+from domain.identifiers import ApiId, GenerationId, SessionId, UserId
 from domain.position import Position
 from domain.repositories import NewSession, SessionPage
 from infrastructure.sql.clock import now_ms, to_datetime, to_milliseconds
@@ -26,7 +26,14 @@ from infrastructure.sql.generation_rows import NO_PROGRESS
 from infrastructure.sql.inserts import insert_if_free
 from infrastructure.sql.messages import clear_messages
 from infrastructure.sql.tables import chat_sessions as sessions
-from infrastructure.sql.tables import generations, is_active, is_queued, is_running, users
+from infrastructure.sql.tables import (
+    generations,
+    is_active,
+    is_queued,
+    is_running,
+    user_apis,
+    users,
+)
 
 _own = generations.c.session_id == sessions.c.id
 
@@ -55,9 +62,21 @@ _default_persona = (
     .scalar_subquery()
     .label("default_persona")
 )
-_visible = select(sessions, _running, _queued, _unanswered, _default_persona).where(
-    sessions.c.user_id == bindparam("owner"), sessions.c.deleted_at.is_(None)
+_first_api = (
+    select(user_apis.c.id)
+    .where(user_apis.c.user_id == sessions.c.user_id)
+    .order_by(user_apis.c.id)
+    .limit(1)
+    .correlate(sessions)
 )
+# A statement of its own would cost each message ten times as much.
+_default_api = _first_api.scalar_subquery().label("default_api")
+_default_model = (
+    _first_api.with_only_columns(user_apis.c.model_name).scalar_subquery().label("default_model")
+)
+_visible = select(
+    sessions, _running, _queued, _unanswered, _default_persona, _default_api, _default_model
+).where(sessions.c.user_id == bindparam("owner"), sessions.c.deleted_at.is_(None))
 _FIND = _visible.where(sessions.c.id == bindparam("session"))
 _LOCK = select(sessions.c.id).where(sessions.c.id == bindparam("session")).with_for_update()
 _ADD = insert_if_free(
@@ -214,7 +233,14 @@ def _session(row: Row[Any]) -> ChatSession:
         row.unanswered,
         _active(row),
         row.default_persona,
+        _own_model(row),
     )
+
+
+def _own_model(row: Row[Any]) -> OwnModel | None:
+    if row.default_api is None:
+        return None
+    return OwnModel(ApiId(row.default_api), row.default_model)
 
 
 def _active(row: Row[Any]) -> ActiveGeneration | None:

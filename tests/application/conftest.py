@@ -15,7 +15,8 @@ from application.end_generation import EndGeneration
 from application.events import Entry
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
-from application.ports import ChatModel, Finish, Piece, TextPiece
+from application.ports import Cache, ChatModel, Finish, Piece, TextPiece
+from application.recollect import Recollect
 from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
 from application.stop_generation import StopGeneration
@@ -27,6 +28,7 @@ from domain.generation import Generation
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
+from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.builders import add_session, add_user
@@ -66,6 +68,7 @@ class Chat:
     followers: Followers = field(default_factory=Followers)
     ids: CountingIds = field(default_factory=CountingIds)
     wake_ups: MemoryWakeUps = field(default_factory=MemoryWakeUps)
+    cache: Cache = field(default_factory=MemoryCache)
     happened: list[DomainEvent] = field(default_factory=list)
     files: FakeFileStore = field(default_factory=FakeFileStore)
     lease_seconds: float = 60
@@ -103,11 +106,11 @@ class Chat:
 
     @property
     def change(self) -> ChangeSession:
-        return ChangeSession(self.database, self.choose_model, self.personas)
+        return ChangeSession(self.database, self.choose_model, self.personas, self.cache)
 
     @property
     def clear(self) -> ClearHistory:
-        return ClearHistory(self.database)
+        return ClearHistory(self.database, self.cache)
 
     @property
     def clear_strays(self) -> ClearStrays:
@@ -116,8 +119,17 @@ class Chat:
     @property
     def delete(self) -> DeleteSession:
         return DeleteSession(
-            self.database, self.stream, self.wake_ups, self.announce, self.clear_strays
+            self.database,
+            self.stream,
+            self.wake_ups,
+            self.announce,
+            self.cache,
+            self.clear_strays,
         )
+
+    @property
+    def recollect(self) -> Recollect:
+        return Recollect(self.cache)
 
     @property
     def claim(self) -> ClaimGeneration:
@@ -128,6 +140,7 @@ class Chat:
             self.window,
             self.lease_seconds,
             self.announce,
+            self.recollect,
         )
 
     @property
@@ -136,7 +149,9 @@ class Chat:
 
     @property
     def answer(self) -> AnswerMessage:
-        return AnswerMessage(self.database, self.stream, self.claims, self.end, self.queue)
+        return AnswerMessage(
+            self.database, self.stream, self.claims, self.end, self.queue, self.recollect
+        )
 
     @property
     def renew(self) -> RenewClaims:

@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from application.accepting import Wished
 from application.announce import AnnounceTo
-from application.change_session import DeleteSession
 from application.claim_generation import ClaimGeneration
 from application.end_generation import EndGeneration
 from application.ports import TextPiece
@@ -67,9 +66,7 @@ async def test_a_listener_that_fails_does_not_fail_what_has_happened(
     end = EndGeneration(chat.database, chat.stream, chat.queue, announce)
     stop = StopGeneration(chat.database, end, chat.wake_ups)
     assert (await stop(chat.user, accepted.generation_id)).ended
-    await DeleteSession(chat.database, chat.stream, chat.wake_ups, announce, chat.clear_strays)(
-        chat.user, chat.session_id
-    )
+    await replace(chat.delete, announce=announce)(chat.user, chat.session_id)
     assert caplog.text.count("a listener failed") == 3
 
 
@@ -144,7 +141,9 @@ async def test_whoever_is_told_finds_it_in_the_database(chat: Chat) -> None:
 
     tell = Tell()
     submit = SubmitMessage(chat.database, chat.queue, chat.store_generation, chat.ids, tell)
-    claim = ClaimGeneration(chat.database, chat.choose_model, chat.personas, WINDOW, 60, tell)
+    claim = ClaimGeneration(
+        chat.database, chat.choose_model, chat.personas, WINDOW, 60, tell, chat.recollect
+    )
     end = EndGeneration(chat.database, chat.stream, chat.queue, tell)
     stop = StopGeneration(chat.database, end, chat.wake_ups)
     first = await submit(chat.user, chat.session_id, Submission("why?"))
@@ -152,11 +151,11 @@ async def test_whoever_is_told_finds_it_in_the_database(chat: Chat) -> None:
     claimed = await claim(first.generation_id)
     assert claimed is not None
     answer = chat.answer
-    await type(answer)(chat.database, chat.stream, chat.claims, end, chat.queue)(claimed)
-    await stop(chat.user, second.generation_id)
-    await DeleteSession(chat.database, chat.stream, chat.wake_ups, tell, chat.clear_strays)(
-        chat.user, chat.session_id
+    await type(answer)(chat.database, chat.stream, chat.claims, end, chat.queue, chat.recollect)(
+        claimed
     )
+    await stop(chat.user, second.generation_id)
+    await replace(chat.delete, announce=tell)(chat.user, chat.session_id)
     assert told == [
         "MessageAccepted",
         "MessageAccepted",
@@ -199,15 +198,13 @@ async def test_what_is_rolled_back_is_not_announced(chat: Chat) -> None:
             chat.user, chat.session_id, Submission("why?")
         )
     with pytest.raises(DatabaseUnavailable):
-        await ClaimGeneration(gone, chat.choose_model, chat.personas, WINDOW, 60, chat.announce)(
-            accepted.generation_id
-        )
+        await ClaimGeneration(
+            gone, chat.choose_model, chat.personas, WINDOW, 60, chat.announce, chat.recollect
+        )(accepted.generation_id)
     with pytest.raises(DatabaseUnavailable):
         await StopGeneration(gone, end, chat.wake_ups)(chat.user, accepted.generation_id)
     with pytest.raises(DatabaseUnavailable):
-        await DeleteSession(gone, chat.stream, chat.wake_ups, chat.announce, chat.clear_strays)(
-            chat.user, chat.session_id
-        )
+        await replace(chat.delete, open_unit_of_work=gone)(chat.user, chat.session_id)
     with pytest.raises(SessionNotFound):
         await chat.delete(chat.user, SessionId("unknown"))
     with pytest.raises(SessionBusy):

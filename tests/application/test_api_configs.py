@@ -27,7 +27,8 @@ from domain.identifiers import ApiId, UserId
 from domain.message import Role
 from domain.prompt import Prompt, PromptMessage
 from domain.secret import Secret
-from tests.builders import API_KEY, a_new_api, add_api, add_user
+from infrastructure.memory.cache import MemoryCache
+from tests.builders import API_KEY, SESSION, a_new_api, add_api, add_user
 from tests.fakes import FakeDatabase, FakeModels, Script, ScriptedModel, says
 
 hello = says(TextPiece("Hello"), Finish("stop"))
@@ -42,13 +43,14 @@ class Apis:
     database: FakeDatabase
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel(hello))
     trying_seconds: float = 60
+    cache: MemoryCache = field(default_factory=MemoryCache)
 
     def __post_init__(self) -> None:
         own = ScriptedModel(hello)
         self.models = FakeModels({"scripted": own, "other": own}, behind=self.model)
         self.add = AddApi(self.database, self.models)
-        self.change = ChangeApi(self.database, self.models)
-        self.delete = DeleteApi(self.database)
+        self.change = ChangeApi(self.database, self.models, self.cache)
+        self.delete = DeleteApi(self.database, self.cache)
         self.list = ListApis(self.database)
         self.first = ReadFirstApi(self.database)
         self.named = ReadNamedApi(self.database)
@@ -110,6 +112,16 @@ async def test_a_change_to_a_taken_name_changes_nothing(apis: Apis) -> None:
     with pytest.raises(NameTaken):
         await apis.change(apis.user, made.id, ApiChanges(name="taken", model_name="gpt-10"))
     assert await apis.named(apis.user, "mine") == made
+
+
+async def test_what_is_changed_or_deleted_is_forgotten(apis: Apis) -> None:
+    changed, deleted, kept = [await apis.added(name) for name in ("one", "two", "three")]
+    for config in (changed, deleted, kept):
+        await apis.cache.keep_config(config)
+    await apis.change(apis.user, changed.id, ApiChanges(model_name="gpt-10"))
+    await apis.delete(apis.user, deleted.id)
+    known = [await apis.cache.recall(SESSION, each.id) for each in (changed, deleted, kept)]
+    assert [each.config for each in known] == [None, None, kept]
 
 
 async def test_what_is_deleted_is_gone(apis: Apis) -> None:

@@ -10,7 +10,9 @@ from tests.builders import add_file, add_session
 
 
 def forget(chat: Chat, days: float = -1.0) -> ForgetSessions:
-    return ForgetSessions(chat.database, chat.stream, chat.announce, chat.clear_strays, days)
+    return ForgetSessions(
+        chat.database, chat.stream, chat.announce, chat.cache, chat.clear_strays, days
+    )
 
 
 async def test_old_sessions_go_with_their_files_however_many_there_are(

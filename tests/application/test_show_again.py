@@ -209,7 +209,7 @@ async def test_one_that_is_to_stop_is_not_shown_again_but_ends(chat: FrailChat) 
 
 async def test_one_that_moves_is_not_shown_again_under_its_old_fence(chat: FrailChat) -> None:
     late = LateReply(chat.database)
-    slow = AnswerMessage(late, chat.stream, chat.claims, chat.end, chat.queue)
+    slow = AnswerMessage(late, chat.stream, chat.claims, chat.end, chat.queue, chat.recollect)
     async with answering(chat, slow) as answer:
         waiting = await chat.ask("how?")
         await answer.breaks()
@@ -237,7 +237,7 @@ async def test_one_that_begins_to_move_while_it_is_proven_is_left_to_its_move(
     chat: FrailChat,
 ) -> None:
     moving, proving = LateReply(chat.database), LateReply(chat.database)
-    slow = AnswerMessage(moving, chat.stream, chat.claims, chat.end, chat.queue)
+    slow = AnswerMessage(moving, chat.stream, chat.claims, chat.end, chat.queue, chat.recollect)
     async with answering(chat, slow) as answer:
         waiting = await chat.ask("how?")
         await answer.breaks()
@@ -319,7 +319,7 @@ async def test_a_stream_that_breaks_after_the_end_was_chosen_leaves_it_to_the_da
 ) -> None:
     late = LateReply(chat.database)
     end = type(chat.end)(late, chat.stream, chat.queue, chat.announce)
-    slow = AnswerMessage(chat.database, chat.stream, chat.claims, end, chat.queue)
+    slow = AnswerMessage(chat.database, chat.stream, chat.claims, end, chat.queue, chat.recollect)
     async with chat.follow(chat.user, chat.session_id, None) as following:
         async with answering(chat, slow) as answer:
             await answer.talker.say(Finish("stop"))

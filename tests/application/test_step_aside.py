@@ -512,7 +512,7 @@ async def stepping_aside(chat: Chat) -> AsyncIterator[tuple[Answering, LateReply
     """In the moment in which the database has it under the new fence, and the answer does not
     know."""
     late = LateReply(chat.database)
-    slow = AnswerMessage(late, chat.stream, chat.claims, chat.end, chat.queue)
+    slow = AnswerMessage(late, chat.stream, chat.claims, chat.end, chat.queue, chat.recollect)
     async with answering(chat, slow) as answer:
         await answer.stop_behind()
         await answer.heed()

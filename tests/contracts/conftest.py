@@ -6,6 +6,7 @@ import argon2
 import pytest
 
 from application.ports import (
+    Cache,
     ChatModel,
     EventStream,
     FileStore,
@@ -17,6 +18,7 @@ from application.ports import (
 from infrastructure.argon2_passwords import Argon2Passwords
 from infrastructure.disk_file_store import DiskFileStore
 from infrastructure.key_ring import KeyRing
+from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
@@ -99,6 +101,15 @@ async def wake_ups(request: pytest.FixtureRequest) -> AsyncIterator[WakeUps]:
         return
     async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
         yield link.wake_ups
+
+
+@pytest.fixture(params=["memory", *REDIS_URLS])
+async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
+    if request.param == "memory":
+        yield MemoryCache()
+        return
+    async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
+        yield link.cache
 
 
 def some_keys() -> Keys:

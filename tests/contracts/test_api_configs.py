@@ -6,10 +6,11 @@ import pytest
 
 from application.ports import OpenUnitOfWork
 from domain.api_config import ApiChanges, ApiConfig
+from domain.chat_session import OwnModel
 from domain.errors import NameTaken
 from domain.identifiers import ApiId, UserId
 from domain.secret import Secret
-from tests.builders import API_KEY, a_new_api, add_api, add_user
+from tests.builders import API_KEY, a_new_api, add_api, add_session, add_user
 
 OTHER_URL = "https://other.example.com/v1"
 
@@ -189,6 +190,44 @@ async def test_the_first_is_the_oldest_also_of_a_model(database: OpenUnitOfWork)
         assert await work.api_configs.first(user, "gpt-11") is None
         assert await work.api_configs.named(user, "two") == two
         assert await work.api_configs.named(user, "four") is None
+
+
+async def test_no_two_states_of_one_have_the_same_time(database: OpenUnitOfWork) -> None:
+    """Also if they follow each other within the same millisecond."""
+    user = await add_user(database)
+    made = await add_api(database, a_new_api(user))
+    times = [made.updated_at]
+    async with database() as work:
+        for number in range(20):
+            changes = ApiChanges(model_name=str(number))
+            changed = await work.api_configs.change(user, made.id, changes)
+            assert changed is not None
+            times.append(changed.updated_at)
+        await work.commit()
+    assert times == sorted(set(times))
+
+
+async def test_a_session_tells_the_first_model_that_its_owner_has_configured(
+    database: OpenUnitOfWork,
+) -> None:
+    user, other = await add_user(database, "ada"), await add_user(database, "bob")
+    session_id = await add_session(database, user)
+    await add_api(database, a_new_api(other))
+
+    async def told() -> OwnModel | None:
+        async with database() as work:
+            session = await work.sessions.lock(session_id, user)
+            assert session is not None
+            assert session == await work.sessions.find(session_id, user)
+            assert [session] == list(await work.sessions.page(user, 10, None))
+        return session.default_model
+
+    assert await told() is None
+    one = await add_api(database, a_new_api(user, "one", "gpt-9"))
+    await add_api(database, a_new_api(user, "two", "gpt-10"))
+    assert await told() == OwnModel(one.id, "gpt-9")
+    await change(database, one, ApiChanges(model_name="gpt-11"))
+    assert await told() == OwnModel(one.id, "gpt-11")
 
 
 @pytest.mark.parametrize(("model_name", "wanted"), [(None, "01234"), ("even", "024")])

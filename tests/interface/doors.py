@@ -13,6 +13,7 @@ from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.ports import EventWriter, Finish, Piece, Request, Subscription, TextPiece
+from application.recollect import Recollect
 from application.renew_claims import RenewClaims
 from application.submit_message import Submission, SubmitMessage
 from domain.access import Caller
@@ -24,6 +25,7 @@ from domain.secret import Secret
 from domain.uploaded_file import FileLimits
 from domain.user import LOCAL_USERNAME
 from infrastructure.jwt_tokens import JwtTokens
+from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim, sign_in
@@ -102,12 +104,13 @@ class Doors:
         database, stream, ids = self.database, self.stream, CountingIds()
         self.models = FakeModels({"scripted": self.model, "other": self.model}, behind=self.model)
         announce = AnnounceTo([self.happened.append])
-        self.wake_ups = MemoryWakeUps()
+        self.wake_ups, cache = MemoryWakeUps(), MemoryCache()
         ports = Ports(
             database,
             self.queue,
             stream,
             self.wake_ups,
+            cache,
             self.models,
             self.personas,
             ids,
@@ -127,10 +130,13 @@ class Doors:
         )
         end = EndGeneration(database, stream, self.queue, announce)
         window = ContextWindow(messages=20, tokens=1_000, count=len)
-        self._claim = ClaimGeneration(database, choose_model, self.personas, window, 60, announce)
+        recollect = Recollect(cache)
+        self._claim = ClaimGeneration(
+            database, choose_model, self.personas, window, 60, announce, recollect
+        )
         self.claims = Claims()
         self.renew = RenewClaims(database, self.claims, 60)
-        self._answer = AnswerMessage(database, stream, self.claims, end, self.queue)
+        self._answer = AnswerMessage(database, stream, self.claims, end, self.queue, recollect)
 
     async def local(self) -> UserId:
         """Who everybody is here."""

@@ -76,6 +76,7 @@ async def away(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Away]:
             queue,
             chat.stream,
             chat.wake_ups,
+            chat.cache,
             chat.models,
             chat.personas,
             CountingIds(),

@@ -13,6 +13,7 @@ from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
 from domain.prompt import ContextWindow, Prompt
+from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.fakes import CountingIds, FakeDocumentReader
@@ -89,6 +90,7 @@ async def answering(
         queue,
         doors.stream,
         wake_ups,
+        MemoryCache(),
         doors.models,
         doors.personas,
         CountingIds(),
