@@ -371,6 +371,23 @@ async def test_a_file_that_is_deleted_before_it_is_read_to_the_model_is_said_to_
     assert claimed.prompt.messages[-1].content == "File a.txt: deleted since.\n\nWhat is it?"
 
 
+async def test_a_conversation_that_is_recalled_has_its_files_as_they_are_now(files: Files) -> None:
+    chat = files.chat
+    file = await files.send(b"text of a", "a.txt")
+    await ask(chat, file.id)
+
+    async def first_of_prompt() -> str:
+        accepted = await chat.submit(chat.user, chat.session_id, Submission("And?"))
+        claimed = await chat.claim(accepted.generation_id)
+        assert claimed is not None
+        await chat.answer(claimed)
+        return claimed.prompt.messages[0].content
+
+    assert "text of a" in await first_of_prompt()
+    await DeleteFile(chat.database, chat.clear_strays)(chat.user, file.id)
+    assert await first_of_prompt() == "File a.txt: deleted since.\n\nWhat is it?"
+
+
 async def test_a_message_can_only_name_readable_files_of_its_session(files: Files) -> None:
     chat, file = files.chat, await files.send()
     other = await add_session(chat.database, chat.user, "session_2")

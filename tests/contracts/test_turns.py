@@ -5,7 +5,7 @@ from dataclasses import replace
 from application.ports import OpenUnitOfWork
 from domain.api_config import ApiChanges
 from domain.conversation import Mark
-from domain.identifiers import ApiId, GenerationId, SessionId, UserId
+from domain.identifiers import ApiId, FileId, GenerationId, SessionId, UserId
 from domain.repositories import NewGeneration, NewQuestion, NewSession, Turn
 from tests.builders import a_new_api, add_api, add_question, add_session, add_user, finish
 
@@ -18,7 +18,8 @@ async def ask(
         assert session is not None
         asked, number = session.ask("why, ada? 𝄞")
         generation_id = GenerationId(f"gen_{number}")
-        question = NewQuestion(session_id, generation_id, number, "why, ada? 𝄞")
+        files = (FileId(3), FileId(1))
+        question = NewQuestion(session_id, generation_id, number, "why, ada? 𝄞", files)
         message_id = await work.messages.add_question(question)
         await work.generations.add(
             NewGeneration(
@@ -46,6 +47,7 @@ async def test_it_tells_the_question_as_it_is_kept(database: OpenUnitOfWork) -> 
     turn = await claim(database, await ask(database, user, session_id, None))
     async with database(read_only=True) as work:
         assert turn.question == await work.messages.find(turn.generation.message_id)
+        assert turn.question.file_ids == (3, 1)
         assert [turn.question] == list(await work.messages.recent(session_id, 1, 10))
 
 
