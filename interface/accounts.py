@@ -10,8 +10,8 @@ from domain.secret import Secret
 from interface.asker import Asker
 from interface.bodies import read_body
 from interface.replies import json_reply, secret_reply
-from interface.wire.incoming import CredentialsBody, RefreshBody, parse_body
 from interface.wire.outgoing import signed_in_json, ticket_json, user_json
+from interface.wire.request_bodies import CredentialsBody, RefreshBody, parse_body
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,15 @@ from domain.secret import Secret
 from interface.asker import Asker
 from interface.bodies import read_body
 from interface.replies import json_reply, page_reply
-from interface.wire.incoming import (
-    ChangeApiBody,
-    CreateApiBody,
+from interface.wire.outgoing import api_cursor, api_json, models_json, trial_json
+from interface.wire.parameters import (
     parse_api_cursor,
     parse_api_id,
     parse_api_name,
-    parse_body,
     parse_limit,
     parse_model_name,
 )
-from interface.wire.outgoing import api_cursor, api_json, models_json, trial_json
+from interface.wire.request_bodies import ChangeApiBody, CreateApiBody, parse_body
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,9 @@ from application.api_tokens import DeleteApiToken, ListApiTokens, MakeApiToken
 from interface.asker import Asker
 from interface.bodies import read_body
 from interface.replies import page_reply, secret_reply
-from interface.wire.incoming import (
-    CreateApiTokenBody,
-    parse_api_token_cursor,
-    parse_api_token_id,
-    parse_body,
-    parse_limit,
-)
 from interface.wire.outgoing import api_token_cursor, api_token_json, made_api_token_json
+from interface.wire.parameters import parse_api_token_cursor, parse_api_token_id, parse_limit
+from interface.wire.request_bodies import CreateApiTokenBody, parse_body
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from interface.asker import Asker
 from interface.multipart import FileForm
 from interface.replies import json_reply, page_reply
 from interface.sessions import session_id_of
-from interface.wire.incoming import parse_file_cursor, parse_file_id, parse_limit
 from interface.wire.outgoing import file_cursor, file_json
+from interface.wire.parameters import parse_file_cursor, parse_file_id, parse_limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from application.stop_generation import StopGeneration
 from domain.identifiers import GenerationId
 from interface.asker import Asker
 from interface.replies import json_reply
-from interface.wire.incoming import parse_generation_id
 from interface.wire.outgoing import generation_json, stopping_json
+from interface.wire.parameters import parse_generation_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,17 +28,9 @@ from interface.request_id import request_id_of
 from interface.sessions import session_id_of
 from interface.sse import Streams
 from interface.wire.events import failure_json
-from interface.wire.incoming import (
-    RegenerateBody,
-    SendAnywhereBody,
-    SendBody,
-    parse_body,
-    parse_key,
-    parse_limit,
-    parse_number_cursor,
-    parse_session_id,
-)
 from interface.wire.outgoing import accepted_json, answered_json, message_cursor, with_files_json
+from interface.wire.parameters import parse_key, parse_limit, parse_number_cursor, parse_session_id
+from interface.wire.request_bodies import RegenerateBody, SendAnywhereBody, SendBody, parse_body
 
 _CLIENT_LEFT: Final = 499
 """Nobody hears it; the log shows it, as that of nginx does."""

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from domain.errors import ChatError, Flaw, InvalidInput
 from domain.identifiers import SessionId
 from interface.bodies import BodyCutOff
-from interface.wire.incoming import parse_session_id
+from interface.wire.parameters import parse_session_id
 
 MAX_PARTS: Final = 10
 MAX_FIELD_BYTES: Final = 1_000

@@ -8,8 +8,8 @@ from application.personas import ChooseDefaultPersona, ListPersonas
 from interface.asker import Asker
 from interface.bodies import read_body
 from interface.replies import json_reply
-from interface.wire.incoming import DefaultPersonaBody, parse_body
 from interface.wire.outgoing import personas_json
+from interface.wire.request_bodies import DefaultPersonaBody, parse_body
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,9 @@ from domain.identifiers import SessionId
 from interface.asker import Asker
 from interface.bodies import read_body
 from interface.replies import json_reply, page_reply
-from interface.wire.incoming import (
-    ChangeSessionBody,
-    CreateSessionBody,
-    parse_body,
-    parse_limit,
-    parse_session_cursor,
-    parse_session_id,
-)
 from interface.wire.outgoing import session_cursor, session_json
+from interface.wire.parameters import parse_limit, parse_session_cursor, parse_session_id
+from interface.wire.request_bodies import ChangeSessionBody, CreateSessionBody, parse_body
 
 
 @dataclass(frozen=True, slots=True)

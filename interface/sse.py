@@ -23,8 +23,8 @@ from interface.asker import Asker
 from interface.heartbeats import Heartbeats
 from interface.wire.encoding import encode
 from interface.wire.events import sse_event
-from interface.wire.incoming import parse_generation_id, parse_session_id
 from interface.wire.outgoing import gone_json
+from interface.wire.parameters import parse_generation_id, parse_session_id
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from interface.problems import problem_of
 from interface.request_id import request_id_of
 from interface.wire.encoding import Json, encode
 from interface.wire.events import websocket_event
-from interface.wire.incoming import (
+from interface.wire.frames import (
     CancelFrame,
     FollowFrame,
     Frame,
@@ -42,8 +42,6 @@ from interface.wire.incoming import (
     SendFrame,
     UnfollowFrame,
     parse_frame,
-    parse_generation_id,
-    parse_session_id,
 )
 from interface.wire.outgoing import (
     accepted_frame,
@@ -52,6 +50,7 @@ from interface.wire.outgoing import (
     gone_json,
     opened_frame,
 )
+from interface.wire.parameters import parse_generation_id, parse_session_id
 
 log = logging.getLogger(__name__)
 

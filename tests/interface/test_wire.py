@@ -28,27 +28,14 @@ from domain.identifiers import MessageId
 from domain.message import Usage
 from domain.position import Position
 from interface.wire.events import sse_event, websocket_event
-from interface.wire.incoming import (
-    ChangeApiBody,
-    CreateApiBody,
-    CreateSessionBody,
+from interface.wire.frames import (
     FollowFrame,
     Frame,
     PingFrame,
     ResumeFrame,
-    SendBody,
     SendFrame,
     UnfollowFrame,
-    parse_api_cursor,
-    parse_api_id,
-    parse_api_name,
-    parse_body,
     parse_frame,
-    parse_key,
-    parse_limit,
-    parse_model_name,
-    parse_number_cursor,
-    parse_session_cursor,
 )
 from interface.wire.outgoing import (
     accepted_frame,
@@ -58,6 +45,23 @@ from interface.wire.outgoing import (
     gone_json,
     opened_frame,
     session_cursor,
+)
+from interface.wire.parameters import (
+    parse_api_cursor,
+    parse_api_id,
+    parse_api_name,
+    parse_key,
+    parse_limit,
+    parse_model_name,
+    parse_number_cursor,
+    parse_session_cursor,
+)
+from interface.wire.request_bodies import (
+    ChangeApiBody,
+    CreateApiBody,
+    CreateSessionBody,
+    SendBody,
+    parse_body,
 )
 from tests.builders import API_KEY, GENERATION, NOON, SESSION, a_session, an_api
 from tests.interface.clients import problem_keys

@@ -1,0 +1,209 @@
+"""What requests bring in JSON, and the types of its fields."""
+
+import re
+from contextlib import suppress
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
+
+from domain.base_url import clean_base_url
+from domain.chat_session import SessionChanges
+from domain.errors import (
+    Flaw,
+    InvalidInput,
+)
+from domain.identifiers import FileId, is_id
+
+MAX_MODEL_NAME: Final = 200
+MAX_DAYS: Final = 3_650
+MAX_FILES: Final = 20
+"""That one message may name."""
+
+_MOST_FIELDS: Final = 50
+_MOST_FLAWS: Final = 20
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+def _session_id(text: str) -> str:
+    if not is_id(text):
+        raise ValueError("must be 1 to 50 letters, digits, dots, colons, dashes and underscores")
+    return text
+
+
+def _api_name(text: str) -> str:
+    if text in ("first", ".", ".."):  # which are addresses of something else
+        raise ValueError("must not be `first`, `.` or `..`")
+    return text
+
+
+def _api_key(key: SecretStr) -> SecretStr:
+    """Visible ASCII: all else could not stand in a header. Empty where a server wants none."""
+    text = key.get_secret_value().strip()
+    if not re.fullmatch(r"[\x21-\x7e]{0,512}", text):
+        raise ValueError("must be up to 512 visible ASCII characters")
+    return SecretStr(text)
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+Name = Annotated[Text, Field(min_length=1, max_length=100)]
+ModelName = Annotated[Text, Field(min_length=1, max_length=MAX_MODEL_NAME)]
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_without_nul),
+]
+SystemPrompt = Annotated[Text, Field(max_length=32_000)]
+KEY: Final = r"[\x21-\x7e]{1,64}"
+RowId = Annotated[int, Field(ge=1, lt=2**63)]
+Key = Annotated[str, Field(pattern=f"^{KEY}$")]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CreateSessionBody(Body):
+    session_id: Annotated[str, AfterValidator(_session_id)] | None = None
+    title: Title | None = None
+    model_name: ModelName | None = None
+    persona: Name | None = None
+    system_prompt: SystemPrompt | None = None
+
+
+class ChangeSessionBody(Body):
+    """What is absent stays as it is; null takes a choice away."""
+
+    title: Title | None = None
+    model_name: ModelName | None = None
+    persona: Name | None = None
+    system_prompt: SystemPrompt | None = None
+
+    @property
+    def changes(self) -> SessionChanges:
+        return SessionChanges(**{name: getattr(self, name) for name in self.model_fields_set})
+
+
+class RegenerateBody(Body):
+    model_name: ModelName | None = None
+    persona: Name | None = None
+
+
+class DefaultPersonaBody(Body):
+    name: Name
+
+
+class SendBody(Body):
+    message: str
+    model_name: ModelName | None = None
+    persona: Name | None = None
+    file_ids: Annotated[list[RowId], Field(max_length=MAX_FILES)] | None = None
+
+    @property
+    def files(self) -> tuple[FileId, ...]:
+        return tuple(map(FileId, self.file_ids or ()))
+
+
+class SendAnywhereBody(SendBody):
+    """Without a session the message makes one."""
+
+    session_id: str | None = None
+
+
+ApiName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    AfterValidator(_without_nul),
+    AfterValidator(_api_name),
+]
+ApiModelName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_MODEL_NAME),
+    AfterValidator(_without_nul),
+]
+BaseUrl = Annotated[str, AfterValidator(clean_base_url)]
+Provider = Annotated[Text, Field(max_length=50)]
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
+
+
+class CreateApiBody(Body):
+    name: ApiName
+    model_name: ApiModelName
+    base_url: BaseUrl
+    api_key: ApiKey
+    provider: Provider = "openai"
+
+
+class ChangeApiBody(Body):
+    """What is absent or null stays as it is."""
+
+    name: ApiName | None = None
+    model_name: ApiModelName | None = None
+    base_url: BaseUrl | None = None
+    api_key: ApiKey | None = None
+    provider: Provider | None = None
+
+
+class CredentialsBody(Body):
+    """What a username and a password must be is the domain's to say, at a registration only."""
+
+    username: str
+    password: SecretStr
+
+
+class RefreshBody(Body):
+    refresh_token: SecretStr
+
+
+class CreateApiTokenBody(Body):
+    name: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+        AfterValidator(_without_nul),
+    ]
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = None
+
+
+B = TypeVar("B", bound=Body)
+
+
+def parse_body(kind: type[B], body: bytes) -> B:
+    """A request's JSON. Raises InvalidInput."""
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):  # said below, and where
+        check_size(msgspec.json.decode(body))
+    try:
+        return kind.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def check_size(said: object) -> None:
+    """Many unknown fields would be many complaints: one is enough."""
+    if isinstance(said, dict) and len(said) > _MOST_FIELDS:
+        raise InvalidInput(Flaw("", f"An object may have {_MOST_FIELDS} fields."))
+
+
+def invalid(error: ValidationError, tag: object = None) -> InvalidInput:
+    """What is wrong, and where; never the values, which may be secret or huge."""
+    flaws = []
+    found_errors = error.errors(include_url=False, include_context=False, include_input=False)
+    for found in found_errors[:_MOST_FLAWS]:
+        place = [str(part) for part in found["loc"] if part != tag]
+        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
+        unknown = found["type"] == "union_tag_invalid"  # its message repeats what was sent
+        message = "There is no frame of this type." if unknown else found["msg"]
+        flaws.append(Flaw("/type" if unknown else pointer[:200], message[:300]))
+    return InvalidInput(*flaws)
