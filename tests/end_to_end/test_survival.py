@@ -272,11 +272,15 @@ async def test_what_goes_on_for_ever_behind_a_body_is_cut_off(
         writer.write(
             b"POST /api/chat/session HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
-        with pytest.raises(ConnectionError):
-            writer.write(begun)
+        writer.write(begun)
+
+        async def go_on() -> None:
             for _ in range(100):
                 writer.write(more)
                 await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await go_on()
         writer.close()
 
 

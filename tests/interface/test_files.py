@@ -103,6 +103,30 @@ async def test_fields_may_come_in_any_order_with_others_between(
     assert (await post(http, body)).status_code == 201
 
 
+async def test_others_have_their_turn_while_a_form_is_parsed(
+    http: httpx.AsyncClient, session: SessionId
+) -> None:
+    """All at once, and almost every byte of it begins a boundary."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def counted(size: int) -> int:
+        before = turns
+        body = part("session_id", session.encode()) + part("file", b"\r\n--X" * size, "a.txt")
+        assert (await post(http, body + END)).status_code == 413
+        return turns - before
+
+    others = asyncio.create_task(take_turns())
+    few, many = await counted(300), await counted(12_000)
+    others.cancel()
+    assert many >= few + 3
+
+
 async def test_a_form_may_come_a_byte_at_a_time(
     http: httpx.AsyncClient, session: SessionId
 ) -> None:
