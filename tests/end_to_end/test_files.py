@@ -355,6 +355,15 @@ async def test_who_goes_on_sending_after_a_refusal_is_cut_off(tmp_path: Path) ->
         writer.close()
 
 
+async def test_what_is_wrong_with_a_form_is_told_to_its_sender_and_not_to_the_log(
+    tmp_path: Path,
+) -> None:
+    async with process(tmp_path) as server:
+        reply = await say_raw(server, head(Content_Length=6), b"--bad\n")
+        assert reply.startswith(b"HTTP/1.1 400 ")
+    assert "multipart" not in server.log
+
+
 async def test_a_hundred_thousand_parts_are_refused(tmp_path: Path) -> None:
     one = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
     body = one * 100_000 + b"--b--\r\n"
