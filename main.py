@@ -246,6 +246,7 @@ def set_up_logging(level: str) -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(as_one_line)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what anybody can make it say
     logging.getLogger("stamina").setLevel(logging.ERROR)  # its warnings name no cause
 
 

@@ -39,10 +39,16 @@ class ClearStrays:
             log.warning("%d contents are deleted later: %s", len(keys), error.__cause__ or error)
 
     async def _clear(self, keys: Sequence[FileKey]) -> None:
-        if not keys:
-            return
+        deleted, failed = list[FileKey](), None
         for key in keys:
-            await self.store.delete(key)
-        async with self.open_unit_of_work() as work:
-            await work.files.clear(keys)
-            await work.commit()
+            try:
+                await self.store.delete(key)
+                deleted.append(key)
+            except StorageUnavailable as error:  # which need not be so for the others
+                failed = error
+        if deleted:
+            async with self.open_unit_of_work() as work:
+                await work.files.clear(deleted)
+                await work.commit()
+        if failed is not None:
+            raise failed

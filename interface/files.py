@@ -1,4 +1,5 @@
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
 from application.upload_file import UploadFile
+from domain.errors import StorageUnavailable
 from domain.identifiers import FileId
 from domain.uploaded_file import UploadedFile
 from interface.asker import Asker
@@ -18,6 +20,8 @@ from interface.replies import json_reply, page_reply
 from interface.sessions import session_id_of
 from interface.wire.outgoing import file_cursor, file_json
 from interface.wire.parameters import parse_file_cursor, parse_file_id, parse_limit
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class _Attachment(Response):
 
     def __init__(self, file: UploadedFile, pieces: AsyncGenerator[bytes, None]) -> None:
         super().__init__(media_type="application/octet-stream")
+        self._size = file.size
         self.headers["Content-Length"] = str(file.size)
         self.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file.name, '')}"
         self.headers["X-Content-Type-Options"] = "nosniff"
@@ -78,13 +83,35 @@ class _Attachment(Response):
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         async with aclosing(self._pieces) as pieces:
-            await send(head)
-            if scope["method"] != "HEAD":
-                async for piece in pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if scope["method"] == "HEAD":
+                await self._begin(send)
+            else:
+                first = await anext(pieces, b"")  # it may be gone by now, which is a reply yet
+                await self._begin(send)
+                if not await self._send_all(first, pieces, send):
+                    return  # and the server cuts the connection: it is not all of it
             await send({"type": "http.response.body", "body": b""})
+
+    async def _begin(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+
+    async def _send_all(self, first: bytes, rest: AsyncIterator[bytes], send: Send) -> bool:
+        """Whether that was all."""
+        left = self._size
+        piece = first
+        try:
+            while piece and len(piece) <= left:
+                left -= len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await anext(rest, b"")
+        except StorageUnavailable as error:
+            log.warning("a download is cut: %s", error.__cause__ or error)
+            return False
+        if left or piece:
+            log.warning("a download is cut: the file has changed")
+            return False
+        return True
 
 
 def _file_id(request: Request) -> FileId:

@@ -6,18 +6,10 @@ from starlette.routing import BaseRoute, Route
 
 from application.ports import EventStream, OpenUnitOfWork, RequestQueue
 from domain.errors import ChatError
+from interface.ending import Restarting
 from interface.problems import problem_of
 from interface.replies import json_reply, problem_reply
 from interface.request_id import request_id_of
-
-
-class Restarting(ChatError):
-    """The process is about to end; another one, or the next, takes over."""
-
-    code = "restarting"
-
-    def __init__(self) -> None:
-        super().__init__("This process is about to end.")
 
 
 @dataclass(slots=True, eq=False)

@@ -1,6 +1,7 @@
-"""uvicorn's HTTP protocol, with three limits that it lacks: for what comes before a body (300 MB of
-header lines are kept), for requests sent ahead of their answers (18 MB of them became 1 GB), and
-for what of a body comes after its answer (it is read to its end, however far away that is)."""
+"""uvicorn's HTTP protocol, with three limits that it lacks: for what comes before and behind a body
+(300 MB of header lines, or of trailers, are kept), for requests sent ahead of their answers (18 MB
+of them became 1 GB), and for what of a body comes after its answer (it is read to its end, however
+far away that is)."""
 
 from typing import Final
 
@@ -18,7 +19,7 @@ _REFUSED: Final = (
 
 
 class HttpProtocol(HttpToolsProtocol):
-    _head_bytes = 0
+    _head_bytes = 0  # likewise of what comes between and behind the pieces of a body
     _in_head = True
     _unread_bytes = 0
 
@@ -29,18 +30,21 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self.transport.write(_REFUSED)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            if self._in_head:
+                self.transport.write(_REFUSED)
             self.transport.close()
         elif len(self.pipeline) > MAX_PIPELINED:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._head_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
+        self._head_bytes = 0
         if self.cycle.response_complete:
             self._unread_bytes += len(body)
             if self._unread_bytes > MAX_UNREAD_BYTES:

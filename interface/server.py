@@ -1,5 +1,6 @@
 """The HTTP server, set for long streams."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from interface.websocket_protocol import WebSocketProtocol
 
 STREAM_END_SECONDS: Final = 2
 """How long handlers have to end when the process stops; they are told to at once."""
+UNDO_SECONDS: Final = 2
+"""How long those have that are cancelled then."""
 
 
 class Server(uvicorn.Server):
@@ -48,6 +51,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._begin_drain()
         await super().shutdown(sockets)
+        if self.server_state.tasks:  # cancelled by now, and undoing what they had begun
+            await asyncio.wait(self.server_state.tasks, timeout=UNDO_SECONDS)
 
 
 def listen(host: str, port: int) -> socket.socket:

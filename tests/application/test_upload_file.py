@@ -24,7 +24,7 @@ from domain.errors import (
     UnsupportedFileType,
 )
 from domain.file_type import FileKind
-from domain.identifiers import FileId, SessionId, UserId
+from domain.identifiers import FileId, FileKey, SessionId, UserId
 from domain.uploaded_file import FileLimits, UploadedFile
 from tests.application.conftest import Chat
 from tests.builders import add_file, add_session, add_user
@@ -287,6 +287,29 @@ async def test_the_sweep_clears_all_that_is_stray_and_nothing_else(files: Files)
     await chat.clear_strays()
     assert len(chat.files.contents) == 6
     assert file.key in chat.files.contents
+
+
+async def test_one_that_can_not_be_deleted_does_not_keep_the_others(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, keys = files.chat, [files.chat.ids.file() for _ in range(3)]
+    async with chat.database() as work:
+        for key in keys:
+            chat.files.contents[key] = b"x"
+            await work.files.expect(key, 0)
+        await work.commit()
+    really_delete = chat.files.delete
+
+    async def delete(key: FileKey) -> None:
+        if key == keys[0]:
+            raise StorageUnavailable
+        await really_delete(key)
+
+    monkeypatch.setattr(chat.files, "delete", delete)
+    with pytest.raises(StorageUnavailable):
+        await chat.clear_strays()
+    assert list(chat.files.contents) == keys[:1]
+    assert list(chat.database.state.strays) == keys[:1]
 
 
 async def test_a_deleted_session_leaves_no_content(files: Files) -> None:

@@ -178,13 +178,7 @@ async def test_what_a_crash_leaves_of_an_upload_is_swept(tmp_path: Path, kept: K
         (whole,) = stored(folder)
         host, _, port = server.address.partition(":")
         _, writer = await asyncio.open_connection(host, int(port))
-        writer.write(
-            b"POST /api/files/upload HTTP/1.1\r\nHost: chat\r\nContent-Length: 1000000\r\n"
-            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="b.txt"\r\n\r\n'
-            + b"x"
-            * 500_000
-        )
+        writer.write(head(Content_Length=1_000_000) + part("b.txt") + b"x" * 500_000)
         await until_stored(folder, 2)
         await server.kill()
         writer.close()
@@ -198,6 +192,41 @@ async def test_what_a_crash_leaves_of_an_upload_is_swept(tmp_path: Path, kept: K
         assert stored(folder) == [whole]
         async with server.http() as http:
             assert (await http.get(f"/api/files/{file_id}/content")).text == PYTHON
+
+
+async def test_an_upload_that_the_end_of_the_process_cuts_leaves_nothing(
+    tmp_path: Path, kept: Kept
+) -> None:
+    folder = tmp_path / "uploads"
+    env = {**kept.settings, "UPLOAD_DIR": str(folder)}
+    async with process(tmp_path, **env) as server:
+        host, _, port = server.address.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head(Content_Length=1_000_000) + part("b.txt") + b"x" * 500_000)
+        await until_stored(folder, 1)
+        assert await server.terminate() == 0
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+    assert stored(folder) == []
+    assert await kept.count("stray_contents", "true") == 0
+
+
+async def test_a_download_that_nobody_reads_delays_the_end_by_little_and_leaves_no_traceback(
+    tmp_path: Path,
+) -> None:
+    async with process(tmp_path, SHUTDOWN_GRACE="1") as server:
+        async with server.http() as http:
+            session_id = await new_session(http)
+            file_id = (await upload(http, session_id, "a.txt", b"x" * 10_000_000)).json()["id"]
+        host, _, port = server.address.partition(":")
+        with sockets.socket() as stalled:
+            stalled.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+            await asyncio.to_thread(stalled.connect, (host, int(port)))
+            stalled.sendall(
+                f"GET /api/files/{file_id}/content HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
+            await server.says(f"GET '/api/files/{file_id}/content' 200")
+            assert await server.terminate() == 0
 
 
 # T38: a disk that is full
@@ -296,6 +325,12 @@ def head(**headers: Any) -> bytes:
     return "\r\n".join(["POST /api/files/upload HTTP/1.1", *lines, "", ""]).encode()
 
 
+def part(name: str) -> bytes:
+    """The head of a file's."""
+    shown = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    return shown.encode()
+
+
 async def test_a_body_of_ten_gigabytes_is_refused_when_it_is_announced(tmp_path: Path) -> None:
     async with process(tmp_path) as server:
         reply = await say_raw(server, head(Content_Length=10 * 2**30))
@@ -318,6 +353,15 @@ async def test_who_goes_on_sending_after_a_refusal_is_cut_off(tmp_path: Path) ->
         with pytest.raises(ConnectionError):
             await asyncio.wait_for(go_on(), PATIENCE)
         writer.close()
+
+
+async def test_what_is_wrong_with_a_form_is_told_to_its_sender_and_not_to_the_log(
+    tmp_path: Path,
+) -> None:
+    async with process(tmp_path) as server:
+        reply = await say_raw(server, head(Content_Length=6), b"--bad\n")
+        assert reply.startswith(b"HTTP/1.1 400 ")
+    assert "multipart" not in server.log
 
 
 async def test_a_hundred_thousand_parts_are_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, aclosing, closing, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.end_to_end.processes import (
     Json,
@@ -250,6 +251,48 @@ async def test_endless_headers_are_refused(tmp_path: Path) -> None:
         lines = [b"X-Header-%d: %b" % (number, b"x" * 100) for number in range(600)]
         writer.write(b"\r\n".join([b"GET /healthz HTTP/1.1", *lines]))
         assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"2\r\n{}\r\n0\r\n", b"X-Trailer: %b\r\n" % (b"x" * 100) * 600),
+        (b"2\r\n{}\r\n0\r\nX-Trailer: ", b"x" * 60_000),
+        (b"2\r\n{}\r\n5;x=", b"x" * 60_000),
+    ],
+    ids=["trailers", "one trailer", "an extension of a chunk"],
+)
+async def test_what_goes_on_for_ever_behind_a_body_is_cut_off(
+    tmp_path: Path, begun: bytes, more: bytes
+) -> None:
+    async with process(tmp_path) as server:
+        host, port = server.address.split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"POST /api/chat/session HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        writer.write(begun)
+
+        async def go_on() -> None:
+            for _ in range(100):
+                writer.write(more)
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await go_on()
+        writer.close()
+
+
+async def test_a_body_with_a_trailer_is_read(tmp_path: Path) -> None:
+    async with process(tmp_path) as server:
+        host, port = server.address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"POST /api/chat/session HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'f\r\n{"title":"Ada"}\r\n0\r\nX-Checksum: 1\r\n\r\n'
+        )
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
         writer.close()
 
 

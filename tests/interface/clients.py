@@ -86,6 +86,10 @@ class Connection:
     async def told(self) -> Message:
         return await asyncio.wait_for(self._from_app.get(), PATIENCE_SECONDS)
 
+    def rest(self) -> list[Message]:
+        """What has been told and not been asked for."""
+        return [self._from_app.get_nowait() for _ in range(self._from_app.qsize())]
+
     async def _deliver(self, message: Message) -> None:
         if self.leaves_after == 0:
             self._left = True

@@ -1,17 +1,18 @@
 """The routes of files, and the forms that bring them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 
 import httpx
 import pytest
 
-from domain.identifiers import SessionId
+from domain.errors import StorageUnavailable
+from domain.identifiers import FileKey, SessionId
 from domain.uploaded_file import FileLimits
 from interface import multipart
 from tests.builders import add_file, add_session, add_user
-from tests.fakes import State
-from tests.interface.clients import Connection, Json, assert_problem, http_scope
+from tests.fakes import FakeFileStore, State
+from tests.interface.clients import PATIENCE_SECONDS, Connection, Json, assert_problem, http_scope
 from tests.interface.conftest import NothingIsLeft
 from tests.interface.doors import Doors
 from tests.interface.test_sessions import pointers
@@ -103,6 +104,30 @@ async def test_fields_may_come_in_any_order_with_others_between(
     assert (await post(http, body)).status_code == 201
 
 
+async def test_others_have_their_turn_while_a_form_is_parsed(
+    http: httpx.AsyncClient, session: SessionId
+) -> None:
+    """All at once, and almost every byte of it begins a boundary."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def counted(size: int) -> int:
+        before = turns
+        body = part("session_id", session.encode()) + part("file", b"\r\n--X" * size, "a.txt")
+        assert (await post(http, body + END)).status_code == 413
+        return turns - before
+
+    others = asyncio.create_task(take_turns())
+    few, many = await counted(300), await counted(12_000)
+    others.cancel()
+    assert many >= few + 3
+
+
 async def test_a_form_may_come_a_byte_at_a_time(
     http: httpx.AsyncClient, session: SessionId
 ) -> None:
@@ -149,6 +174,76 @@ async def test_who_leaves_in_the_middle_of_a_content_leaves_nothing_open(
     with pytest.raises(OSError, match="gone"):
         await connection.ended()
     await nothing_is_left()
+
+
+def replace_read(monkeypatch: pytest.MonkeyPatch, *pieces: bytes, fails: bool) -> None:
+    """What the store gives of any content, whatever its size is known to be."""
+
+    async def read(*_: object) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+        if fails:
+            raise StorageUnavailable
+
+    monkeypatch.setattr(FakeFileStore, "read", read)
+
+
+async def test_a_content_that_goes_after_it_was_looked_for_is_told(
+    http: httpx.AsyncClient, session: SessionId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = await uploaded(http, session)
+    replace_read(monkeypatch, fails=True)
+    reply = await http.get(f"/api/files/{file['id']}/content")
+    assert_problem(reply, 503, "storage_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "fails"),
+    [([b"he"], True), ([b"he"], False), ([b"he", b"llo, world"], False), ([b"he", b"llo"], True)],
+)
+async def test_a_download_that_is_not_the_file_is_cut_and_no_fault(
+    doors: Doors,
+    http: httpx.AsyncClient,
+    session: SessionId,
+    monkeypatch: pytest.MonkeyPatch,
+    pieces: list[bytes],
+    fails: bool,
+) -> None:
+    file = await uploaded(http, session, content="hello")
+    replace_read(monkeypatch, *pieces, fails=fails)
+    connection = Connection()
+    connection.call(doors.app, http_scope(f"/api/files/{file['id']}/content"))
+    assert (await connection.told())["status"] == 200
+    await connection.ended()
+    bodies = connection.rest()
+    assert bodies[0]["body"] == b"he"
+    assert all(body["more_body"] for body in bodies)
+
+
+async def test_an_upload_that_the_end_of_the_process_cuts_leaves_nothing_and_may_be_sent_again(
+    doors: Doors, session: SessionId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def save(store: FakeFileStore, key: FileKey, content: AsyncIterable[bytes]) -> None:
+        async for piece in content:
+            store.contents[key] = piece
+            begun.set()
+
+    monkeypatch.setattr(FakeFileStore, "save", save)
+    connection = Connection()
+    connection.tell(
+        {"type": "http.request", "body": form(session, b"x" * 100)[:-20], "more_body": True}
+    )
+    headers = {"content-type": FORM["Content-Type"]}
+    connection.call(doors.app, http_scope(URL, headers=headers, method="POST"))
+    await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
+    await connection.cut()
+    reply = await connection.told()
+    assert reply["status"] == 503
+    assert (b"retry-after", b"2") in reply["headers"]
+    assert b'"code":"restarting"' in (await connection.told())["body"]
+    assert_nothing_is_left(doors)
 
 
 async def test_deleting_takes_the_row_and_the_content(
