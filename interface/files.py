@@ -1,4 +1,5 @@
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class _Attachment(Response):
         super().__init__(media_type="application/octet-stream")
         self._size = file.size
         self.headers["Content-Length"] = str(file.size)
-        self.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file.name, '')}"
+        self.headers["Content-Disposition"] = _attached_as(file.name)
         self.headers["X-Content-Type-Options"] = "nosniff"
         self.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
         self.headers["Cache-Control"] = "private, no-cache"
@@ -112,6 +113,12 @@ class _Attachment(Response):
             log.warning("a download is cut: the file has changed")
             return False
         return True
+
+
+def _attached_as(name: str) -> str:
+    """Twice, as RFC 6266, 4.3 has it: some programs know only the first form, which is ASCII."""
+    ascii_name = re.sub(r'[^ -~]|["\\%]', "_", name)
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, '')}"
 
 
 def _file_id(request: Request) -> FileId:

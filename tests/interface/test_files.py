@@ -153,7 +153,8 @@ async def test_the_content_is_an_attachment_that_no_browser_shows(
     reply = await http.get(f"/api/files/{file['id']}/content")
     assert (reply.status_code, reply.content) == (200, b"<script>")
     assert reply.headers["content-disposition"] == (
-        "attachment; filename*=UTF-8''a%22%3B%20filename%3Db.html%20%E6%8A%A5%E5%91%8A.html"
+        'attachment; filename="a_; filename=b.html __.html"; '
+        "filename*=UTF-8''a%22%3B%20filename%3Db.html%20%E6%8A%A5%E5%91%8A.html"
     )
     assert reply.headers["content-type"] == "application/octet-stream"
     assert reply.headers["x-content-type-options"] == "nosniff"
