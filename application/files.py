@@ -1,5 +1,6 @@
 """The files that a session has: listed, read, deleted."""
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from application.ports import FileStore, OpenUnitOfWork
 from domain.errors import FileNotFound, SessionNotFound, StorageUnavailable
 from domain.identifiers import FileId, SessionId, UserId
 from domain.uploaded_file import UploadedFile
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,9 @@ class ReadContent:
     ) -> tuple[UploadedFile, AsyncGenerator[bytes, None]]:
         """What the file holds, in pieces. Raises FileNotFound, StorageUnavailable."""
         file = await self.read_file(user, file_id)
-        if await self.store.size(file.key) != file.size:
+        size = await self.store.size(file.key)
+        if size != file.size:
+            log.error("file %d had %d bytes, and %s has %s", file.id, file.size, file.key, size)
             raise StorageUnavailable
         return file, self.store.read(file.key)
 

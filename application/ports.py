@@ -334,9 +334,9 @@ class UnreadableDocument(Exception):
 
 class DocumentReader(Protocol):
     async def text(self, kind: FileKind, content: AsyncIterable[bytes]) -> str:
-        """The text of a document. Whatever it holds costs bounded time and memory, and neither
-        blocks nor harms this process. Raises UnreadableDocument; Overloaded, at once, if too many
-        are being read; and whatever the content raises."""
+        """The text of a document, as a database can hold it. Whatever it holds costs bounded time
+        and memory, and neither blocks nor harms this process. Raises UnreadableDocument;
+        Overloaded, at once, if too many are being read; and whatever the content raises."""
 
 
 class PasswordHasher(Protocol):

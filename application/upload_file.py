@@ -15,11 +15,10 @@ from application.ports import (
     UnitOfWork,
     UnreadableDocument,
 )
-from domain.chat_session import ChatSession
+from application.uploads_under_way import UploadsUnderWay
 from domain.errors import DatabaseUnavailable, SessionNotFound, StorageUnavailable
 from domain.file_type import HEAD_BYTES, FileType, recognise
 from domain.identifiers import FileKey, SessionId, UserId
-from domain.message import storable
 from domain.uploaded_file import FileLimits, NewFile, UploadedFile, clean_file_name
 
 log = logging.getLogger(__name__)
@@ -34,6 +33,10 @@ class Upload(Protocol):
     @property
     def name(self) -> str:
         """As its sender calls it."""
+
+    @property
+    def known_session_id(self) -> SessionId | None:
+        """Where to, if that came before the content."""
 
     def content(self) -> AsyncIterator[bytes]:
         """Its bytes as they come, once. Raises ChatError for what is wrong with the sending."""
@@ -78,6 +81,7 @@ class UploadFile:
     limits: FileLimits
     ids: Ids
     clear_strays: ClearStrays
+    under_way: UploadsUnderWay = field(default_factory=UploadsUnderWay)
 
     async def __call__(self, user: UserId, upload: Upload) -> UploadedFile:
         """Returns once it is committed; what could not be read is kept all the same, and says why.
@@ -86,25 +90,41 @@ class UploadFile:
         StorageUnavailable, Overloaded, and what the upload raises."""
         received = _Received(clean_file_name(upload.name), self.limits)
         key = self.ids.file()
-        async with self.open_unit_of_work() as work:
-            await work.files.expect(key, _EXPECTED_SECONDS)
-            await work.commit()
-        try:
-            await self.store.save(key, received.passing(upload.content()))
-            return await self._keep(user, await upload.session_id(), key, received)
-        except BaseException:
-            await asyncio.shield(self._undo(key))
-            raise
+        async with self.under_way.one_of(user) as may_read:
+            async with self.open_unit_of_work() as work:
+                if upload.known_session_id is not None:
+                    await self._expect_room(work, user, upload.known_session_id, 0)
+                await work.files.expect(key, _EXPECTED_SECONDS)
+                await work.commit()
+            try:
+                await self.store.save(key, received.passing(upload.content()))
+                session_id = await upload.session_id()
+                return await self._keep(user, session_id, key, received, may_read)
+            except BaseException:
+                await asyncio.shield(self._undo(key))
+                raise
+
+    async def _expect_room(
+        self, work: UnitOfWork, user: UserId, session_id: SessionId, size: int
+    ) -> None:
+        """Asked before each step that would be in vain, and when it counts."""
+        if await work.sessions.lock(session_id, user) is None:
+            raise SessionNotFound
+        self.limits.expect_room(await work.files.held(user, session_id), size)
 
     async def _keep(
-        self, user: UserId, session_id: SessionId, key: FileKey, received: _Received
+        self,
+        user: UserId,
+        session_id: SessionId,
+        key: FileKey,
+        received: _Received,
+        may_read: asyncio.Lock,
     ) -> UploadedFile:
         assert received.type is not None
         async with self.open_unit_of_work() as work:
-            # All this is asked again below; but nothing should be read only to be refused.
-            _expect(await work.sessions.find(session_id, user))
-            self.limits.expect_room(await work.files.held(user, session_id), received.size)
-        text, flaw = await self._read(key, received.type)
+            await self._expect_room(work, user, session_id, received.size)
+        async with may_read:
+            text, flaw = await self._read(key, received.type)
         new = NewFile(
             user,
             session_id,
@@ -122,9 +142,7 @@ class UploadFile:
         return file
 
     async def _add(self, work: UnitOfWork, new: NewFile) -> UploadedFile:
-        _expect(await work.sessions.lock(new.session_id, new.owner))
-        held = await work.files.held(new.owner, new.session_id)
-        self.limits.expect_room(held, new.size)
+        await self._expect_room(work, new.owner, new.session_id, new.size)
         file = await work.files.add(new)
         if file is None:  # it took so long that its content was cleared
             raise StorageUnavailable
@@ -133,7 +151,7 @@ class UploadFile:
     async def _read(self, key: FileKey, type_: FileType) -> tuple[str | None, str | None]:
         try:
             async with aclosing(self.store.read(key)) as content:
-                return storable(await self.reader.text(type_.kind, content)), None
+                return await self.reader.text(type_.kind, content), None
         except UnreadableDocument as error:
             return None, str(error)
 
@@ -148,8 +166,3 @@ class UploadFile:
             return
         if stray:
             await self.clear_strays.these([key])
-
-
-def _expect(session: ChatSession | None) -> None:
-    if session is None:
-        raise SessionNotFound

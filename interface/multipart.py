@@ -1,12 +1,14 @@
 """Forms that bring a file, read piece by piece: of the file only what just came is in memory."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from time import monotonic
 from typing import Final
+from urllib.parse import unquote
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -70,6 +72,16 @@ class _End(Enum):
 _Event = _Part | bytes | _End
 
 
+_EXTENDED: Final = re.compile(r"filename\*=(?:utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
+
+
+def _extended_name(disposition: str) -> str | None:
+    """RFC 7578 forbids this form; but older versions of popular clients write names that are not
+    ASCII in it alone."""
+    found = _EXTENDED.search(disposition)
+    return None if found is None else unquote(found[1], errors="replace")
+
+
 class _Parsed:
     """What has been parsed and not been used yet."""
 
@@ -117,14 +129,14 @@ class _Parsed:
         self._field = self._value = b""
 
     def _end_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
+        name = options.get(b"name", b"").decode(errors="replace")
         file_name = options.get(b"filename")
-        self.events.append(
-            _Part(
-                options.get(b"name", b"").decode(errors="replace"),
-                None if file_name is None else file_name.decode(errors="replace"),
-            )
-        )
+        if file_name is None:
+            self.events.append(_Part(name, _extended_name(disposition.decode("latin-1"))))
+        else:
+            self.events.append(_Part(name, file_name.decode(errors="replace")))
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self.events.append(data[start:end])
@@ -151,6 +163,10 @@ class FileForm:
     @property
     def name(self) -> str:
         return self._file_name
+
+    @property
+    def known_session_id(self) -> SessionId | None:
+        return None if self._session_id is None else parse_session_id(self._session_id)
 
     @classmethod
     async def begin(cls, request: Request, most_bytes: int) -> "FileForm":

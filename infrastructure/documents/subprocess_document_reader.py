@@ -42,7 +42,7 @@ class Places:
     """For how many there is room at once, and for how many to wait."""
 
     at_once: int = 2
-    waiting: int = 16
+    waiting: int = 100
     _asked: int = 0
     _free: asyncio.Semaphore = field(init=False)
 

@@ -28,8 +28,9 @@ _of_session = (files.c.session_id == bindparam("session")) & _is_there
 _own = (files.c.user_id == bindparam("owner")) & _is_there
 _these = files.c.id.in_(bindparam("ids", expanding=True))
 
-# Else two could each count one less than there are.
-_LOCK = select(users.c.id).where(users.c.id == bindparam("owner")).with_for_update()
+# Else two could each count one less than there are. Rows that refer to the user may be added
+# meanwhile.
+_LOCK = select(users.c.id).where(users.c.id == bindparam("owner")).with_for_update(key_share=True)
 _HELD = select(
     func.count().filter(files.c.session_id == bindparam("session")).label("in_session"),
     func.coalesce(func.sum(files.c.size), literal(0)).label("bytes"),

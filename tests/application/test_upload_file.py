@@ -1,13 +1,14 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
 from application.submit_message import Submission
 from application.upload_file import UploadFile
+from application.uploads_under_way import UploadsUnderWay
 from domain.errors import (
     ChatError,
     DatabaseUnavailable,
@@ -41,6 +42,7 @@ class Sent:
     body: bytes = b"hello, world"
     name: str = "notes.txt"
     fails: Exception | None = None
+    known_session_id: SessionId | None = None
 
     async def content(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self.body), 3):
@@ -100,11 +102,6 @@ async def test_what_can_not_be_read_is_kept_and_says_why(files: Files) -> None:
     assert (file.is_processed, file.flaw) == (False, "It is encrypted.")
     assert files.reader.read == [FileKind.PDF]
     assert files.chat.files.contents[file.key]
-
-
-async def test_text_is_made_storable(files: Files) -> None:
-    file = await files.send("\ufeffa\u202e\x1bb".encode())
-    assert "\x00" not in (files.chat.database.state.files[file.id].text or "")
 
 
 @pytest.mark.parametrize(
@@ -190,6 +187,90 @@ async def test_a_session_that_is_not_there_gets_no_file(files: Files, whose: str
         await files.upload(chat.user, Sent(session_id))
     files.assert_nothing_is_left()
     assert files.reader.read == [], "it is not read for nothing"
+
+
+async def unread() -> AsyncIterator[bytes]:
+    for piece in list[bytes]():
+        yield piece
+    raise AssertionError("the content was taken")
+
+
+async def test_where_it_is_known_where_to_nothing_is_taken_in_vain(files: Files) -> None:
+    chat = files.chat
+    await files.send(name="1.txt")
+    await files.send(name="2.txt")
+    await files.send(name="3.txt")
+    for session_id, error in (
+        (SessionId("session_unknown"), SessionNotFound),
+        (chat.session_id, TooManyFiles),
+    ):
+        sent = Sent(session_id, known_session_id=session_id)
+        sent.content = unread  # type: ignore[method-assign]
+        with pytest.raises(error):
+            await files.upload(chat.user, sent)
+    assert chat.database.state.strays == {}
+
+
+@dataclass
+class Held(Sent):
+    """Comes only when it may."""
+
+    may_come: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def content(self) -> AsyncIterator[bytes]:
+        await self.may_come.wait()
+        yield self.body
+
+
+async def test_one_user_has_so_many_uploads_under_way_and_all_together_have(files: Files) -> None:
+    chat = files.chat
+    upload = replace(files.upload, under_way=UploadsUnderWay(most=3, most_of_user=2))
+    held = [Held(chat.session_id) for _ in range(3)]
+    bob = await add_user(chat.database, "bob")
+    held[2].session = await add_session(chat.database, bob, "session_bob")
+    users = (chat.user, chat.user, bob)
+    coming = [
+        asyncio.create_task(upload(user, each)) for user, each in zip(users, held, strict=True)
+    ]
+    await asyncio.sleep(0)
+    carol = await add_user(chat.database, "carol")
+    for user in (chat.user, bob, carol):
+        with pytest.raises(Overloaded):
+            await upload(user, Sent(chat.session_id))
+    for each in held:
+        each.may_come.set()
+    await asyncio.gather(*coming)
+    assert (await upload(chat.user, Sent(chat.session_id))).is_processed
+
+
+async def test_of_one_user_one_document_is_read_at_a_time(files: Files) -> None:
+    chat, at_once = files.chat, list[int]()
+    bob = await add_user(chat.database, "bob")
+    bobs = await add_session(chat.database, bob, "session_bob")
+    may_end, both = asyncio.Event(), asyncio.Event()
+
+    class Slow(FakeDocumentReader):
+        async def text(self, *_: object) -> str:
+            at_once.append(len(self.read))
+            self.read.append(FileKind.TEXT)
+            if len(self.read) == 2:
+                both.set()
+            await may_end.wait()
+            self.read.pop()
+            return "read"
+
+    files.reader = Slow()
+    upload = files.upload
+    sending = [
+        asyncio.create_task(upload(chat.user, Sent(chat.session_id))),
+        asyncio.create_task(upload(chat.user, Sent(chat.session_id))),
+        asyncio.create_task(upload(bob, Sent(bobs))),
+    ]
+    await asyncio.wait_for(both.wait(), 10)
+    assert at_once == [0, 1], "one of each user"
+    may_end.set()
+    await asyncio.gather(*sending)
+    assert len(at_once) == 3
 
 
 async def test_a_session_that_is_deleted_meanwhile_gets_no_file(files: Files) -> None:

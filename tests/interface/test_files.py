@@ -90,6 +90,21 @@ async def test_usual_clients_can_upload(http: httpx.AsyncClient, session: Sessio
     assert reply.json()["file_type"] == "text/plain", "what the sender says of it counts nothing"
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("filename*=utf-8''%E4%BC%9A%E8%AE%AE.txt", "会议.txt"),
+        ("filename*=UTF-8'zh'a%20b.txt", "a b.txt"),
+        ("filename=\"a.txt\"; filename*=utf-8''b.txt", "a.txt"),
+    ],
+)
+async def test_a_name_may_be_written_as_older_clients_do(
+    http: httpx.AsyncClient, session: SessionId, written: str, name: str
+) -> None:
+    body = form(session).replace(b'filename="a.txt"', written.encode())
+    assert (await post(http, body)).json()["file_name"] == name
+
+
 async def test_fields_may_come_in_any_order_with_others_between(
     http: httpx.AsyncClient, session: SessionId
 ) -> None:
