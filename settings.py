@@ -155,6 +155,8 @@ def _check(settings: Settings) -> None:
     _check_redis(settings)
     if 0 < len(settings.secret_key.get_secret_value()) < MIN_SECRET_KEY_CHARACTERS:
         raise BadSettings(f"SECRET_KEY: must be at least {MIN_SECRET_KEY_CHARACTERS} characters")
+    if 0 < settings.retention_days < 1:
+        raise BadSettings("RETENTION_DAYS: must be 0, for never, or at least 1")
     _check_own_model(settings)
 
 

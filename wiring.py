@@ -168,7 +168,7 @@ def build_retention(ports: Ports, days: float) -> ForgetSessions:
     database = ports.open_unit_of_work
     clear_strays = ClearStrays(database, ports.files)
     announce = AnnounceTo(ports.listeners)
-    return ForgetSessions(database, ports.stream, announce, ports.cache, clear_strays, days)
+    return ForgetSessions(database, announce, ports.cache, clear_strays, days)
 
 
 def build_asker(database: OpenUnitOfWork, admission: Admission) -> Asker:

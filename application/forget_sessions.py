@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.clear_strays import ClearStrays
-from application.ports import Announce, Cache, EventStream, OpenUnitOfWork
+from application.ports import Announce, Cache, OpenUnitOfWork
 from domain.events import SessionDeleted
 from domain.repositories import Forgotten
 
@@ -19,10 +19,10 @@ _PAUSE_SECONDS: Final = 0.05
 @dataclass(frozen=True, slots=True)
 class ForgetSessions:
     """Retention: sessions that nobody has touched for `days` are deleted for good, with all that
-    belongs to them, and so is what was left of those that were deleted before."""
+    belongs to them, and so is what was left of those that were deleted so long ago. No stream of
+    them is held any more; whoever follows one all the same learns it from the watchdog."""
 
     open_unit_of_work: OpenUnitOfWork
-    stream: EventStream
     announce: Announce
     cache: Cache
     clear_strays: ClearStrays
@@ -35,7 +35,6 @@ class ForgetSessions:
             number += len(forgotten)
             for each in forgotten:
                 if each.was_there:
-                    await self.stream.remove(each.session_id)
                     await self.cache.forget_conversation(each.session_id)
                     self.announce(SessionDeleted(each.owner, each.session_id))
             await self.clear_strays.these([key for each in forgotten for key in each.contents])

@@ -109,7 +109,7 @@ class State:
     tickets: dict[str, tuple[Caller, datetime]] = field(default_factory=dict)
     sessions: dict[SessionId, ChatSession] = field(default_factory=dict)
     default_personas: dict[UserId, str] = field(default_factory=dict)
-    gone: set[SessionId] = field(default_factory=set)
+    gone: dict[SessionId, datetime] = field(default_factory=dict)
     fences: dict[SessionId, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     withdrawn: set[MessageId] = field(default_factory=set)
@@ -377,7 +377,7 @@ class FakeChatSessions:
         self.state.sessions[session.id] = replace(session, updated_at=self.state.now())
 
     async def delete(self, session_id: SessionId) -> Sequence[GenerationId]:
-        self.state.gone.add(session_id)
+        self.state.gone[session_id] = self.state.now()
         self.state.fences[session_id] += 1
         await FakeMessages(self.state).clear(session_id)
         active = [
@@ -637,7 +637,8 @@ class FakeRetention:
         old = [
             session
             for session in self.state.sessions.values()
-            if session.updated_at < before and session.id not in busy
+            if max(session.updated_at, self.state.gone.get(session.id, session.updated_at)) < before
+            and session.id not in busy
         ]
         old.sort(key=lambda session: session.updated_at)
         return [await self._forget(session) for session in old[:limit]]
@@ -666,7 +667,7 @@ class FakeRetention:
         state.messages = [each for each in state.messages if each.session_id != session.id]
         for key in [key for key, kept in state.keys.items() if kept.session_id == session.id]:
             del state.keys[key], state.keys_made[key]
-        state.gone.discard(session.id)
+        state.gone.pop(session.id, None)
         del state.sessions[session.id], state.fences[session.id]
         return Forgotten(session.id, session.owner, was_there, contents)
 

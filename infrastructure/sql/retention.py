@@ -10,6 +10,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    or_,
     select,
 )
 
@@ -41,6 +42,8 @@ _UNTOUCHED = (
     select(chat_sessions.c.id, chat_sessions.c.user_id, chat_sessions.c.deleted_at)
     .where(
         _is_old(chat_sessions, "updated_at"),
+        # Its id may be another's only once nobody remembers that it was deleted.
+        or_(chat_sessions.c.deleted_at.is_(None), _is_old(chat_sessions, "deleted_at")),
         ~exists().where(generations.c.session_id == chat_sessions.c.id, is_active(generations)),
     )
     .order_by(chat_sessions.c.updated_at)

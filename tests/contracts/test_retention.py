@@ -8,7 +8,7 @@ import pytest
 from application.ports import OpenUnitOfWork
 from domain.errors import SessionNotFound
 from domain.identifiers import FileKey, GenerationId, MessageId, SessionId, UserId
-from domain.repositories import Forgotten, KeptRequest
+from domain.repositories import Forgotten, KeptRequest, NewSession
 from tests.builders import (
     a_new_file,
     add_question,
@@ -17,6 +17,7 @@ from tests.builders import (
     claim,
     finish,
 )
+from tests.operator import age_session
 
 ALL = -1.0
 """Days: all that there is was there a day before tomorrow."""
@@ -119,6 +120,21 @@ async def test_what_was_deleted_long_ago_goes_too_and_is_said_to_be_known_as_gon
     (forgotten,) = await forget(database)
     assert (forgotten.session_id, forgotten.was_there) == (session_id, False)
     assert await add_session(database, user, session_id) == session_id
+
+
+async def test_what_was_deleted_lately_stays_known_as_deleted_however_old_it_was(
+    database: OpenUnitOfWork, user: UserId
+) -> None:
+    deleted, kept = await add_session(database, user), await add_session(database, user, "other")
+    for session_id in (deleted, kept):
+        await age_session(database, session_id, days=9)
+    async with database() as work:
+        assert await work.sessions.lock(deleted, user) is not None
+        await work.sessions.delete(deleted)
+        await work.commit()
+    assert [each.session_id for each in await forget(database, days=1)] == [kept]
+    async with database() as work:
+        assert not await work.sessions.add(NewSession(deleted, user))
 
 
 @pytest.mark.parametrize("running", [False, True])

@@ -77,6 +77,7 @@ def start(folder: Path, *arguments: str, **environment: str) -> tuple[int, list[
         ("UPLOAD_FILE_BYTES", "0"),
         ("UPLOAD_USER_BYTES", "much"),
         ("RETENTION_DAYS", "-1"),
+        ("RETENTION_DAYS", "0.5"),
         ("SECRET_KEY", "secret"),
         ("SECRET_KEY", "secret secret secret secret sec"),
         ("ACCESS_TOKEN_SECONDS", "0"),
