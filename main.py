@@ -107,8 +107,8 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
         async with AsyncExitStack() as closing:
-            check_upload_folder(settings)
             ports = await closing.enter_async_context(open_ports(settings, embedded=answers))
+            check_upload_folder(settings)
             admission = closing.enter_context(open_admission(settings, embedded=answers))
             web = build_web(ports, admission, settings.sync_timeout, file_limits(settings))
             worker = worker_of(settings, ports) if answers else None

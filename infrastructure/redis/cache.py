@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 KEEP_MS: Final = 600_000
 """As long as the stream of an ended answer is held, with its text."""
-_MOST_BYTES: Final = 128 * 1024
+_MOST_BYTES: Final = 64 * 1024
 """Of one conversation. Redis has only so much memory, which the streams need more."""
 _ANSWER_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 1.0

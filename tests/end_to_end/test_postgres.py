@@ -62,7 +62,7 @@ async def test_a_question_is_answered_and_both_are_kept(tmp_path: Path, postgres
         kept = await history(server, session_id)
     assert [frame["type"] for frame in frames] == ["accepted", "start", *["chunk"] * 5, "done"]
     assert kept == [("user", "Hello, LLM!"), ("assistant", ANSWER)]
-    assert files(tmp_path) == ["data", "data/encryption.key", "data/secret.key"]
+    assert files(tmp_path) == ["data", "data/encryption.key", "data/secret.key", "data/uploads"]
     assert (urlsplit(postgres_url).password or "no password") not in server.log
 
 

@@ -31,7 +31,7 @@ from domain.errors import ChatError
 from domain.generation import MAX_ATTEMPTS, Ending, Generation
 from domain.position import Position
 from domain.repositories import Finished
-from infrastructure.redis import event_writer
+from infrastructure.redis import cache, event_writer
 from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.event_writer import RedisEventWriter
 from infrastructure.redis.request_queue import RedisRequestQueue, Upkeep
@@ -126,8 +126,9 @@ def tails() -> None:
 
 
 def expiry() -> None:
-    """What has ended is held for a second, not for ten minutes."""
+    """What has ended is held, and recalled, for a second, not for ten minutes."""
     append_with((f"keep = {KEEP_ENDED_MS}", "keep = 1000"))
+    replace(cache, KEEP_MS=1000)
 
 
 def forget() -> None:
