@@ -258,7 +258,8 @@ async def test_no_secret_is_in_a_file_or_in_the_log(tmp_path: Path) -> None:
         secrets.append((tmp_path / "data" / "secret.key").read_text().strip())
     files = {
         path.name: path.read_bytes()
-        for path in (tmp_path / "data").iterdir()
+        for path in (tmp_path / "data").rglob("*")
+        if path.is_file()
         if path.suffix != ".key"
     }
     kept = b"".join(files.values())
