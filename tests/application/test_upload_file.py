@@ -224,7 +224,8 @@ class Held(Sent):
 
 async def test_one_user_has_so_many_uploads_under_way_and_all_together_have(files: Files) -> None:
     chat = files.chat
-    upload = replace(files.upload, under_way=UploadsUnderWay(most=3, most_of_user=2))
+    under_way = UploadsUnderWay(most=4, most_of_user=2)
+    upload = replace(files.upload, under_way=under_way)
     held = [Held(chat.session_id) for _ in range(3)]
     bob = await add_user(chat.database, "bob")
     held[2].session = await add_session(chat.database, bob, "session_bob")
@@ -233,10 +234,11 @@ async def test_one_user_has_so_many_uploads_under_way_and_all_together_have(file
         asyncio.create_task(upload(user, each)) for user, each in zip(users, held, strict=True)
     ]
     await asyncio.sleep(0)
-    carol = await add_user(chat.database, "carol")
-    for user in (chat.user, bob, carol):
-        with pytest.raises(Overloaded):
-            await upload(user, Sent(chat.session_id))
+    with pytest.raises(Overloaded):
+        await upload(chat.user, Sent(chat.session_id))
+    under_way.most = 3
+    with pytest.raises(Overloaded):
+        await upload(bob, Sent(held[2].session))
     for each in held:
         each.may_come.set()
     await asyncio.gather(*coming)
@@ -309,6 +311,23 @@ async def test_of_two_that_come_at_once_for_the_last_place_one_is_refused(files:
     )
     assert [type(result) for result in results].count(TooManyFiles) == 1
     assert len(files.chat.files.contents) == len(files.chat.database.state.files) == 3
+
+
+async def test_what_was_swept_before_it_was_whole_is_no_file(files: Files) -> None:
+    """It took longer than any upload should."""
+    database = files.chat.database
+
+    class Swept(FakeDocumentReader):
+        async def text(self, *_: object) -> str:
+            async with database() as work:
+                await work.files.clear(list(database.state.strays))
+                await work.commit()
+            return "read"
+
+    files.reader = Swept()
+    with pytest.raises(StorageUnavailable):
+        await files.send()
+    assert database.state.files == {}
 
 
 async def test_a_commit_of_which_nobody_knows_whether_it_was_kept_loses_no_file(
