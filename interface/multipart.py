@@ -15,7 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from domain.errors import ChatError, Flaw, InvalidInput
+from domain.errors import ChatError, FileTooLarge, Flaw, InvalidInput
 from domain.identifiers import SessionId
 from interface.bodies import BodyCutOff
 from interface.wire.parameters import parse_session_id
@@ -45,10 +45,6 @@ class FormUnreadable(ChatError):
 
     def __init__(self) -> None:
         super().__init__("The form can't be read.")
-
-
-class FormTooLarge(ChatError):
-    code = "file_too_large"
 
 
 class TooSlow(ChatError):
@@ -171,7 +167,7 @@ class FileForm:
     @classmethod
     async def begin(cls, request: Request, most_bytes: int) -> "FileForm":
         """Reads on to the file, which may have so many bytes. Raises NoForm, FormUnreadable,
-        FormTooLarge, TooSlow, BodyCutOff, InvalidInput."""
+        FileTooLarge, TooSlow, BodyCutOff, InvalidInput."""
         kind, options = parse_options_header(request.headers.get("content-type"))
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not boundary:
@@ -247,4 +243,4 @@ class FileForm:
 
     def _expect_size(self, size: int) -> None:
         if size > self._most_bytes + MAX_FORM_BYTES:
-            raise FormTooLarge(f"A file may have {self._most_bytes:,} bytes.")
+            raise FileTooLarge(f"A file may have {self._most_bytes:,} bytes.")
