@@ -17,6 +17,10 @@ STREAM_END_SECONDS: Final = 2
 """How long handlers have to end when the process stops; they are told to at once."""
 UNDO_SECONDS: Final = 2
 """How long those have that are cancelled then."""
+IDLE_SECONDS: Final = 75
+"""How long a connection is kept without a request. uvicorn's five seconds are those of httpx and of
+HAProxy's pool as well: the request that such a client sends just then finds its connection closed,
+and who may not send twice is told of a fault. The client is to be the first to close."""
 
 
 class Server(uvicorn.Server):
@@ -37,6 +41,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=STREAM_END_SECONDS,
             )
         )

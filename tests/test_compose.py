@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from starlette.applications import Starlette
 
 from deploy.make_secrets import make_secrets
 from settings import Settings
@@ -109,6 +110,16 @@ def test_the_proxy_opens_no_more_files_than_it_may() -> None:
     most = re.search(r"^ +maxconn (\d+)", proxy, re.MULTILINE)
     assert most is not None
     assert 2 * int(most[1]) + 1_000 <= SERVICES["proxy"]["ulimits"]["nofile"]
+
+
+def test_a_web_is_not_the_first_to_close_a_connection_that_waits() -> None:
+    from interface.server import Server
+
+    server = Server(Starlette(), begin_drain=lambda: None)
+    proxy = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    kept = re.search(r"timeout http-keep-alive (\d+)s", proxy)
+    assert kept is not None
+    assert server.config.timeout_keep_alive > int(kept[1])
 
 
 @services({"web", "work"})
