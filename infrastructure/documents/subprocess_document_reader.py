@@ -71,8 +71,7 @@ class SubprocessDocumentReader:
     program: Path = Path(read_document.__file__)
 
     async def text(self, kind: FileKind, content: AsyncIterable[bytes]) -> str:
-        async with self.places.take():
-            process = await self._start(kind)
+        async with self.places.take(), self._started(kind) as process:
             limit = asyncio.timeout(self.seconds)
             try:
                 async with limit:
@@ -82,9 +81,17 @@ class SubprocessDocumentReader:
                 if not limit.expired():
                     raise  # it is the content's
                 raise UnreadableDocument(_TOO_LONG) from None
-            finally:
-                await asyncio.shield(asyncio.create_task(_end(process)))
         return _understood(status, output)
+
+    @asynccontextmanager
+    async def _started(self, kind: FileKind) -> AsyncIterator[Process]:
+        """Until it is left; whoever leaves while it starts ends it, too. asyncio's own way out of a
+        start kills the process alone, and waits for ever for what that has started."""
+        starting = asyncio.create_task(self._start(kind))
+        try:
+            yield await asyncio.shield(starting)
+        finally:
+            await asyncio.shield(asyncio.create_task(_end(starting)))
 
     async def _start(self, kind: FileKind) -> Process:
         try:
@@ -141,10 +148,16 @@ async def _read(process: Process) -> bytes | None:
     return bytes(output)
 
 
-async def _end(process: Process) -> None:
+async def _end(starting: asyncio.Task[Process]) -> None:
+    try:
+        process = await starting
+    except Overloaded:
+        return
     assert process.stdin is not None
     assert process.stdout is not None
     _kill(process)
+    if process.stdin.transport.get_write_buffer_size():
+        process.stdin.transport.abort()  # what it has not taken, nobody may ever take
     process.stdin.close()
     try:
         async with asyncio.timeout(_ENDING_SECONDS):

@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -19,6 +21,8 @@ from tests.documents import a_pdf, children, pieces
 
 BROKEN = "Its text could not be read."
 TOO_LONG = "It takes too long to read."
+PATIENCE = 20
+"""Seconds, for what takes none."""
 MUCH = bytes(4 * 2**20)
 """More than a pipe holds."""
 
@@ -62,8 +66,19 @@ async def refusal(reader: SubprocessDocumentReader, content: bytes = b"") -> str
 
 
 def is_over(process: str) -> bool:
-    state = Path(f"/proc/{process}/stat")
-    return not state.exists() or state.read_text().split()[2] == "Z"
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] == "Z"
+    except OSError:
+        return True
+
+
+async def its_end(process: str) -> None:
+    """Who is killed still has to be given a turn to die."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if is_over(process):
+                return
+            await asyncio.sleep(0.01)
 
 
 def text_in(file: Path) -> str:
@@ -78,9 +93,9 @@ async def said_in(file: Path) -> str:
         await asyncio.sleep(0.01)
 
 
-async def left_by(reader: SubprocessDocumentReader, started: Path) -> str:
+async def left_by(reader: SubprocessDocumentReader, started: Path, piece: bytes = b"x") -> str:
     """Leave it as soon as it has started another process, whose id it writes there."""
-    reading = asyncio.create_task(reader.text(FileKind.TEXT, Held()))
+    reading = asyncio.create_task(reader.text(FileKind.TEXT, Held(piece)))
     process = await said_in(started)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -162,7 +177,7 @@ if os.fork() == 0:
     open({str(started)!r}, "w").write(f"{{os.getpid()}}.")
 time.sleep(600)
 """
-    assert is_over(await left_by(scripted(program), started))
+    await its_end(await left_by(scripted(program), started))
 
 
 async def test_nor_is_what_escapes_it_waited_for(scripted: Scripted, tmp_path: Path) -> None:
@@ -185,6 +200,41 @@ async def test_whoever_leaves_ends_it(scripted: Scripted) -> None:
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
+
+
+async def test_whoever_leaves_while_it_starts_ends_it(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, begun, let = asyncio.create_subprocess_exec, asyncio.Event(), asyncio.Event()
+
+    async def slow(*program: str, **how: Any) -> Process:
+        process = await start(*program, **how)
+        begun.set()
+        await let.wait()
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+    reading = asyncio.create_task(read(scripted(SLEEPS)))
+    await begun.wait()
+    reading.cancel()
+    let.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def test_what_it_has_not_taken_is_not_waited_for(scripted: Scripted, tmp_path: Path) -> None:
+    """Nor does the process that escapes read what waits in its pipe."""
+    started = tmp_path / "started"
+    program = f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    open({str(started)!r}, "w").write(f"{{os.getpid()}}.")
+    time.sleep(600)
+time.sleep(600)
+"""
+    escaped = await left_by(scripted(program), started, MUCH)
+    os.kill(int(escaped), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("error", [TimeoutError("the disk"), ValueError("too large")])
