@@ -93,6 +93,18 @@ async def said_in(file: Path) -> str:
         await asyncio.sleep(0.01)
 
 
+def escaping(started: Path) -> str:
+    """A program whose child leaves its group, reads a byte, no more, and writes its id there."""
+    return f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    os.read(0, 1)
+    open({str(started)!r}, "w").write(f"{{os.getpid()}}.")
+    time.sleep(600)
+"""
+
+
 async def left_by(reader: SubprocessDocumentReader, started: Path, piece: bytes = b"x") -> str:
     """Leave it as soon as it has started another process, whose id it writes there."""
     reading = asyncio.create_task(reader.text(FileKind.TEXT, Held(piece)))
@@ -183,14 +195,7 @@ time.sleep(600)
 async def test_nor_is_what_escapes_it_waited_for(scripted: Scripted, tmp_path: Path) -> None:
     """It holds the pipes of a process that has ended."""
     started = tmp_path / "started"
-    program = f"""
-import os, time
-if os.fork() == 0:
-    os.setsid()
-    open({str(started)!r}, "w").write(f"{{os.getpid()}}.")
-    time.sleep(600)
-"""
-    os.kill(int(await left_by(scripted(program), started)), signal.SIGKILL)
+    os.kill(int(await left_by(scripted(escaping(started)), started)), signal.SIGKILL)
 
 
 async def test_whoever_leaves_ends_it(scripted: Scripted) -> None:
@@ -225,16 +230,8 @@ async def test_whoever_leaves_while_it_starts_ends_it(
 async def test_what_it_has_not_taken_is_not_waited_for(scripted: Scripted, tmp_path: Path) -> None:
     """Nor does the process that escapes read what waits in its pipe."""
     started = tmp_path / "started"
-    program = f"""
-import os, time
-if os.fork() == 0:
-    os.setsid()
-    open({str(started)!r}, "w").write(f"{{os.getpid()}}.")
-    time.sleep(600)
-time.sleep(600)
-"""
-    escaped = await left_by(scripted(program), started, MUCH)
-    os.kill(int(escaped), signal.SIGKILL)
+    program = escaping(started) + "time.sleep(600)"
+    os.kill(int(await left_by(scripted(program), started, MUCH)), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("error", [TimeoutError("the disk"), ValueError("too large")])
