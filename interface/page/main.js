@@ -194,12 +194,14 @@ const readSession = (sessionId) => call("GET", `/api/chat/sessions/${encodeURICo
 
 function gone(sessionId) {
   const title = sidebar.get(sessionId) ? titleOf(sidebar.get(sessionId)) : null;
+  const written = current === sessionId ? composer.text : "";
   held.delete(sessionId);
   stream.unfollow(sessionId);
   sidebar.remove(sessionId);
   if (current !== sessionId) return;
   history.replaceState(null, "", "#/");
   open(null);
+  if (written.trim()) composer.putBack("", written, []); // its files went with the session
   notice(title ? `${title}: ${t("sessionGone")}` : t("sessionGone"));
 }
 
@@ -259,7 +261,8 @@ function drawConnection() {
   const place = byId("connection");
   clearTimeout(slow);
   const { state } = stream;
-  if (state === "offline" || navigator.onLine === false) place.textContent = t("offline");
+  // Who has no network may still have a server on this machine: the line itself knows.
+  if (state === "offline") place.textContent = t("offline");
   else if (state !== "connecting") place.textContent = "";
   // A line that is back within a moment is nobody's business.
   else slow = setTimeout(() => (place.textContent = t("reconnecting")), 700);
@@ -275,9 +278,12 @@ addEventListener("offline", drawConnection);
 function send(text, files) {
   clearNotices();
   const isNew = current === null;
+  // One whose first message was refused has still to be made.
+  const { isOurs, model_name, persona } = sidebar.get(current) ?? {};
+  const first = isNew ? { ...choices } : isOurs ? { model_name, persona } : null;
   const sessionId = current ?? `session_${randomId()}`;
   const key = randomId();
-  const message = { key, at: Date.now(), sessionId, text, files, choices: isNew ? { ...choices } : null };
+  const message = { key, at: Date.now(), sessionId, text, files, choices: first };
   outbox.post(message);
   if (isNew) {
     began(sessionId);
@@ -323,7 +329,7 @@ outbox.addEventListener("accepted", ({ detail: { message, reply } }) => {
 
 outbox.addEventListener("refused", ({ detail: { message, problem } }) => {
   putBack(message);
-  if (problem.code === "session_not_found") gone(message.sessionId);
+  if (problem.code === "session_not_found" && !message.choices) gone(message.sessionId);
   notice(t("notSent", { reason: problemText(problem) }));
 });
 
@@ -420,6 +426,10 @@ async function choose(field, value) {
     return;
   }
   const sessionId = current;
+  if (sidebar.get(sessionId)?.isOurs) {
+    sidebar.put(sessionId, { [field]: chosen });
+    return;
+  }
   await tried(async () => {
     sidebar.put(sessionId, await call("PATCH", `/api/chat/sessions/${encodeURIComponent(sessionId)}`, { body: { [field]: chosen } }));
     tabs.postMessage({ type: "sessions" });
