@@ -1,0 +1,1 @@
+export const t = (key) => ({ copyCode: "Copy code", copied: "Copied" })[key] ?? key;
