@@ -13,7 +13,7 @@ import { askWho } from "./sign_in.js";
 import { Stream } from "./stream.js";
 import { problemText, t, translate } from "./words.js";
 
-const FOLLOWED = 20; // sessions at the side whose marks are live
+const FOLLOWED = 8; // sessions at the side whose marks are live though nothing runs there: each costs the server
 const HELD = 12; // conversations whose turns are kept while others are looked at
 const LOOK_EVERY = 30_000; // ms: what other devices have begun
 
@@ -138,7 +138,7 @@ async function open(sessionId) {
   stream.follow(sessionId, { first: true });
   if (isNew && wasFollowed) stream.refollow(sessionId);
   // What is read before we follow may be old by then: it is read again, see `following`.
-  if (stream.state !== "open" || !isNew) await readConversation(conversation);
+  if (stream.state !== "open" || (wasFollowed && !isNew)) await readConversation(conversation);
   if (!sidebar.get(sessionId)) await tried(async () => sidebar.put(sessionId, await readSession(sessionId)));
   if (current === sessionId) drawHead();
 }
@@ -216,9 +216,9 @@ async function readSessions() {
   drawHead();
 }
 
-/** Those at the side that may change, those held here, and no more. */
+/** What is looked at, where an answer is being written, the newest, and no more. */
 function followAll() {
-  const wanted = new Set([...sidebar.worthFollowing(FOLLOWED), ...held.keys()].slice(0, 60));
+  const wanted = new Set(sidebar.worthFollowing(FOLLOWED).slice(0, 60));
   if (current) wanted.add(current);
   for (const sessionId of stream.followed) if (!wanted.has(sessionId)) stream.unfollow(sessionId);
   for (const sessionId of wanted) stream.follow(sessionId);
