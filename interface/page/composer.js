@@ -117,7 +117,9 @@ export class Composer {
       this.field.focus();
       return;
     }
-    const files = this.#files.filter(({ id }) => id).map(({ id, file_name, file_size }) => ({ id, file_name, file_size }));
+    // No message may name one whose text could not be read.
+    const readable = this.#files.filter(({ id, flaw }) => id && !flaw);
+    const files = readable.map(({ id, file_name, file_size }) => ({ id, file_name, file_size }));
     this.#files = [];
     this.field.value = "";
     this.#changed();
