@@ -44,6 +44,7 @@ class BoundedTokenizer extends Tokenizer {
   }
 
   // A row of few cells is filled up to as many as there are columns: a small text could become millions.
+  // So the table ends before a row with fewer characters than cells.
   table(source) {
     const headEnd = source.indexOf("\n");
     if (headEnd < 0 || source.slice(0, headEnd).split("|", MAX_COLUMNS + 2).length > MAX_COLUMNS + 1) return;
@@ -53,7 +54,8 @@ class BoundedTokenizer extends Tokenizer {
     if (!/^[ :|-]*-[ :|-]*$/.test(source.slice(headEnd + 1, end - 1))) return;
     for (let row = 0; end < source.length; row++) {
       const rowEnd = source.indexOf("\n", end) + 1 || source.length;
-      if (row >= this.rows || (rowEnd - end) * 2 < columns) break;
+      const ended = source[rowEnd - 1] === "\n";
+      if (row >= this.rows || (ended && rowEnd - end < columns)) break;
       end = rowEnd;
     }
     const table = super.table(source.slice(0, end));
