@@ -2,7 +2,7 @@
 const ALLOWED = {
   A: { href: /^(?:https?:|mailto:)/i, target: /^_blank$/, rel: /^noopener noreferrer nofollow$/ },
   BUTTON: { class: /^copy$/, type: /^button$/, "data-t": /^copyCode$/ },
-  CODE: { class: /^(?:hljs(?: language-[\w+#.-]+)?)$/ },
+  CODE: { class: /^(?:hljs|(?:hljs )?language-[\w+#.-]+)$/ },
   DIV: { class: /^table$/, tabindex: /^0$/, role: /^group$/, "aria-label": /./ },
   FIGURE: { class: /^code$/ },
   OL: { start: /^\d{1,9}$/ },
