@@ -7,7 +7,7 @@ const MAX_INLINE_NESTING = 12; // emphasis and links within each other
 const MAX_COLUMNS = 64;
 const MAX_ROWS = 1000;
 const MAX_INLINE = 8000; // characters of a paragraph that are read together; a longer one is cut at a space
-const MAX_EFFORT = 256; // how often a mark may look at the rest of such a piece, on average per character
+const MAX_EFFORT = 1024; // how often a mark may look at the rest of such a piece, on average per character
 
 const MARKS = new Set("*_~[!`<");
 

@@ -95,7 +95,7 @@ async def test_words_that_were_shown_stay_while_the_text_grows(bench: Bench) -> 
         for (const character of given) {
           view.append(character);
           view.render();
-          const now = made.textContent.replace(/[^a-z]/gi, "").replace("Copycode", "");
+          const now = made.textContent.replace(/[^a-z0-9]/gi, "").replace("Copycode", "");
           if (!now.startsWith(before)) lost.push([before, now]);
           before = now;
         }
@@ -150,6 +150,22 @@ async def test_what_has_ended_is_never_touched_again(bench: Bench) -> None:
         kept, touched = await bench.run(TOUCHED, given)
         assert kept == 40
         assert touched == [], repeated
+
+
+async def test_a_list_that_begins_is_no_heading_before(bench: Bench) -> None:
+    seen = await bench.run(
+        """
+        const made = place();
+        const view = new MarkdownView(made);
+        return [...given].map((character) => {
+          view.append(character);
+          view.render();
+          return [...made.children].map(({ nodeName }) => nodeName).join(" ");
+        });
+        """,
+        "Of it:\n- one",
+    )
+    assert set(seen) == {"P", "P UL"}
 
 
 async def test_code_that_grows_is_added_to_and_not_made_anew(bench: Bench) -> None:
@@ -400,6 +416,7 @@ ENDLESS: Final = {
     "lists in a line": '"- ".repeat(100000) + "a"',
     "lists in quotes in lists": '"- > ".repeat(50000) + "a"',
     "emphasis in emphasis": '"*a _b ".repeat(5000) + "c_ d* ".repeat(5000)',
+    "emphasis in emphasis, not much": '"*a _b ".repeat(60) + "c_ d* ".repeat(60)',
     "strong in strong": '"**".repeat(50000) + "a" + "**".repeat(50000)',
     "links in links": '"[".repeat(50000) + "a" + "](b)".repeat(50000)',
     "a table that is wide": '"|" + "a|".repeat(5000) + "\\n|" + "-|".repeat(5000) + "\\n"',
@@ -414,20 +431,30 @@ ENDLESS: Final = {
 async def test_no_text_is_too_long_or_too_deep(bench: Bench) -> None:
     """What is given up is how it looks, not what it says; nothing is thrown or logged."""
     for name, made in ENDLESS.items():
-        depth, missing = await bench.run(
+        depth, missing, elements = await bench.run(
             f"""
             const text = {made};
             const shown = whole(text);
-            let depth = 0;
-            for (let node = shown; node; node = node.lastElementChild) depth++;
+            const all = [...shown.querySelectorAll("*")];
+            const deepest = (node) => (node === shown ? 0 : 1 + deepest(node.parentNode));
+            const depth = Math.max(...all.slice(0, 1000).map(deepest));
             const letters = (where) => where.replace(/[^a-z]/g, "").length;
             const missing = letters(text) - letters(shown.textContent);
             document.getElementById("text").replaceChildren();
-            return [depth, missing];
+            return [depth, missing, all.length];
             """
         )
-        assert depth < 100, name
+        assert depth < 50, name
+        assert elements < 200_000, name
         assert missing < MEBIBYTE // 2, name
+
+
+async def test_marks_that_would_take_too_long_to_match_are_shown_as_they_were_written(
+    bench: Bench,
+) -> None:
+    few, many = "!" * 100 + " *a*", "!" * 7_900 + " *a*"
+    assert await bench.shown(few) == f"<p>{'!' * 100} <em>a</em></p>"
+    assert await bench.shown(many) == f"<p>{many}</p>"
 
 
 BEYOND: Final = [
