@@ -7,7 +7,9 @@ import { blocksOf } from "./markdown_tokens.js";
 
 export { highlighted };
 
-const MAX_MARKDOWN = 262_144; // characters; what is behind them is shown as it is
+const MAX_CHARACTERS = 262_144; // and lines of Markdown: what is behind them is shown as it was written
+const MAX_LINES = 20_000;
+const PLAIN_CHARACTERS = 16_384; // of text as it was written are one block, up to the end of the line
 const IDLE = 4; // after a rendering that took long, so many times as long is left to everything else
 const LONG_MS = 8;
 const MAX_PAUSE_MS = 1000;
@@ -25,21 +27,45 @@ export function renderMarkdown(element, text) {
 
 function wholeOf(text) {
   const fragment = document.createDocumentFragment();
-  const head = text.slice(0, MAX_MARKDOWN);
+  const end = markdownWithin(text, { characters: MAX_CHARACTERS, lines: MAX_LINES });
   try {
-    fragment.append(nodesOf(blocksOf(head)));
-  } catch {
-    fragment.replaceChildren(plain(head));
+    fragment.append(nodesOf(blocksOf(text.slice(0, end))));
+    appendPlain(fragment, text.slice(end));
+  } catch (error) {
+    console.error("This text is shown as it was written:", error);
+    fragment.replaceChildren();
+    appendPlain(fragment, text);
   }
-  if (text.length > MAX_MARKDOWN) fragment.append(plain(text.slice(MAX_MARKDOWN)));
   return fragment;
 }
 
-function plain(text) {
-  const made = document.createElement("p");
-  made.className = "plain";
-  made.append(text);
-  return made;
+/** @returns {number} how much of the text is within what is left, which becomes less by it */
+function markdownWithin(text, left) {
+  let end = Math.min(text.length, left.characters);
+  for (let line = text.indexOf("\n"); line >= 0 && line < end; line = text.indexOf("\n", line + 1)) {
+    if (--left.lines === 0) end = left.characters = line + 1;
+  }
+  left.characters -= end;
+  return end;
+}
+
+function appendPlain(parent, text) {
+  if (!text) return;
+  let block = parent.lastElementChild;
+  if (block?.className !== "plain") block = plainBlock(parent);
+  for (let end; ; text = text.slice(end + 1)) {
+    end = text.indexOf("\n", Math.max(0, PLAIN_CHARACTERS - block.textContent.length));
+    block.append(end < 0 ? text : text.slice(0, end));
+    if (end < 0) return;
+    block = plainBlock(parent);
+  }
+}
+
+function plainBlock(parent) {
+  const block = document.createElement("p");
+  block.className = "plain";
+  parent.append(block);
+  return block;
 }
 
 export class MarkdownView {
@@ -55,8 +81,9 @@ export class MarkdownView {
   #loose = []; // the nodes made of the tail
   #open = null; // the list or table that has given up items: where they are, what the rest is read after
   #code = null; // the block of code that is open
-  #plain = null; // where all that comes is shown as it is
-  #failed = false;
+  #left = { characters: MAX_CHARACTERS, lines: MAX_LINES }; // of Markdown; what comes then is
+  #beyond = ""; // shown as it was written, as soon as the tail is
+  #failed = false; // all is shown as it was written: this should not happen
   #links = Object.create(null);
 
   /**
@@ -118,7 +145,9 @@ export class MarkdownView {
   #add(text) {
     if (!text) return;
     this.#text += text;
-    this.#tail += text;
+    const end = markdownWithin(text, this.#left);
+    this.#tail += text.slice(0, end);
+    this.#beyond += text.slice(end);
     if (this.#frame || this.#timer) return;
     const nextFrame = () => {
       this.#timer = 0;
@@ -131,38 +160,27 @@ export class MarkdownView {
 
   #clear() {
     this.dispose();
-    this.#text = this.#tail = "";
+    this.#text = this.#tail = this.#beyond = "";
+    this.#left = { characters: MAX_CHARACTERS, lines: MAX_LINES };
     this.#loose = [];
-    this.#open = this.#code = this.#plain = null;
+    this.#open = this.#code = null;
     this.#failed = false;
     this.#links = Object.create(null);
     this.#element.replaceChildren();
   }
 
   #grow(final) {
-    if (!this.#plain) {
-      const room = MAX_MARKDOWN - (this.#text.length - this.#tail.length);
-      const beyond = this.#tail.slice(room);
-      this.#tail = this.#tail.slice(0, room);
-      try {
-        this.#growMarkdown(final || beyond !== "");
-      } catch {
-        this.#failed = true;
-        for (const node of this.#loose) node.remove();
-        this.#plainFromHere();
-      }
-      if (beyond && !this.#plain) this.#plainFromHere();
-      this.#tail += beyond;
+    try {
+      if (!this.#failed) this.#growMarkdown(final || this.#beyond !== "");
+    } catch (error) {
+      console.error("From here on the text is shown as it was written:", error);
+      this.#failed = true;
+      for (const node of this.#loose) node.remove();
     }
-    if (this.#plain) {
-      this.#plain.append(this.#tail);
-      this.#tail = "";
+    if (this.#failed || this.#beyond) {
+      appendPlain(this.#element, this.#tail + this.#beyond);
+      this.#tail = this.#beyond = "";
     }
-  }
-
-  #plainFromHere() {
-    this.#plain = plain("");
-    this.#element.append(this.#plain);
   }
 
   #growMarkdown(final) {
@@ -220,7 +238,7 @@ export class MarkdownView {
     let length = 0;
     blocks.forEach((block, index) => {
       length += block.raw.length;
-      if (block.type === "def") this.#links[block.tag] ??= { href: block.href, title: block.title };
+      this.#define(block);
       if (!shows(block)) return;
       const parts = index === 0 && this.#open ? (block.items ?? block.rows).length : 1;
       for (const node of this.#loose.splice(0, parts)) highlight(node);
@@ -252,8 +270,14 @@ export class MarkdownView {
       this.#loose.splice(0, 1, ...parent.children);
     }
     if (isTable) this.#open.rows += count;
+    else parts.slice(0, count).forEach((part) => this.#define(part));
     for (const node of this.#loose.splice(0, count)) highlight(node);
     return read + raw.length;
+  }
+
+  #define({ type, tag, href, title, tokens, items }) {
+    if (type === "def") this.#links[tag] ??= { href, title };
+    if (type !== "paragraph") for (const part of items ?? tokens ?? []) this.#define(part);
   }
 
   #openCode({ raw, lang }) {

@@ -7,7 +7,7 @@ const MAX_INLINE_NESTING = 12; // emphasis and links within each other
 const MAX_COLUMNS = 64;
 const MAX_ROWS = 1000;
 const MAX_INLINE = 8000; // characters of a paragraph that are read together; a longer one is cut at a space
-const MAX_EFFORT = 256; // how often a mark may look at the rest of such a piece, on average per character
+const MAX_EFFORT = 1024; // how often a mark may look at the rest of such a piece, on average per character
 
 const MARKS = new Set("*_~[!`<");
 
@@ -44,6 +44,7 @@ class BoundedTokenizer extends Tokenizer {
   }
 
   // A row of few cells is filled up to as many as there are columns: a small text could become millions.
+  // So the table ends before a row with fewer characters than cells.
   table(source) {
     const headEnd = source.indexOf("\n");
     if (headEnd < 0 || source.slice(0, headEnd).split("|", MAX_COLUMNS + 2).length > MAX_COLUMNS + 1) return;
@@ -53,7 +54,8 @@ class BoundedTokenizer extends Tokenizer {
     if (!/^[ :|-]*-[ :|-]*$/.test(source.slice(headEnd + 1, end - 1))) return;
     for (let row = 0; end < source.length; row++) {
       const rowEnd = source.indexOf("\n", end) + 1 || source.length;
-      if (row >= this.rows || (rowEnd - end) * 2 < columns) break;
+      const ended = source[rowEnd - 1] === "\n";
+      if (row >= this.rows || (ended && rowEnd - end < columns)) break;
       end = rowEnd;
     }
     const table = super.table(source.slice(0, end));

@@ -30,8 +30,8 @@ DOMPurify.addHook("uponSanitizeAttribute", (element, attribute) => {
 
 /** @param {string} html @returns {DocumentFragment} of the few elements that a text is made of */
 export function sanitized(html) {
-  if (!html) return document.createDocumentFragment();
-  const fragment = DOMPurify.sanitize(html, TEXT);
+  const nothing = document.createDocumentFragment();
+  const fragment = (html && DOMPurify.sanitize(html, TEXT)) || nothing; // null if there is no body
   for (const link of fragment.querySelectorAll("a")) {
     // What the browser would make of it is what counts, not how it is written.
     if (ADDRESSES.has(URL.parse(link.getAttribute("href") ?? "")?.protocol)) {
