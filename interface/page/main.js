@@ -113,7 +113,14 @@ whenSignedOut(() => leave(t("signedOutElsewhere")));
 
 // Which conversation is open.
 
-const sessionOfAddress = () => decodeURIComponent(location.hash.match(/^#\/(.+)$/)?.[1] ?? "") || null;
+function sessionOfAddress() {
+  try {
+    return decodeURIComponent(location.hash.match(/^#\/(.+)$/)?.[1] ?? "") || null;
+  } catch {
+    return null; // no address of ours
+  }
+}
+
 const addressOf = (sessionId) => `#/${sessionId ? encodeURIComponent(sessionId) : ""}`;
 
 async function open(sessionId) {
@@ -510,8 +517,14 @@ byId("new-chat").addEventListener("click", () => {
 byId("clear").addEventListener("click", clear);
 byId("model").addEventListener("change", (event) => choose("model_name", event.target.value));
 byId("persona").addEventListener("change", (event) => choose("persona", event.target.value));
-addEventListener("hashchange", () => user && sessionOfAddress() !== current && open(sessionOfAddress()));
-addEventListener("popstate", () => user && sessionOfAddress() !== current && open(sessionOfAddress()));
+for (const kind of ["hashchange", "popstate"]) {
+  addEventListener(kind, () => {
+    if (!user) return;
+    // A link within the page, as the one to the message box is, leaves no conversation.
+    if (location.hash && !location.hash.startsWith("#/")) history.replaceState(null, "", addressOf(current));
+    else if (sessionOfAddress() !== current) open(sessionOfAddress());
+  });
+}
 document.addEventListener("languagechange", () => {
   drawHead();
   drawConnection();
