@@ -76,6 +76,7 @@ async function start(reason = null) {
   sidebar.start();
   composer.open("");
   outbox.start();
+  for (const { sessionId, choices } of outbox.all) if (choices) sidebar.put(sessionId, { ...choices, isOurs: true });
   stream.start();
   tried(readChoices);
   await open(sessionOfAddress());
@@ -141,6 +142,7 @@ async function open(sessionId) {
   view.show(conversation);
   drawActive();
   composer.focus();
+  if (!isMade(sessionId)) return; // that "accepted" comes tells that it is
   const wasFollowed = stream.followed.includes(sessionId);
   stream.follow(sessionId, { first: true });
   if (isNew && wasFollowed) stream.refollow(sessionId);
@@ -149,6 +151,9 @@ async function open(sessionId) {
   if (!sidebar.get(sessionId)) await tried(async () => sidebar.put(sessionId, await readSession(sessionId)));
   if (current === sessionId) drawHead();
 }
+
+/** A session of ours is made with its first message, and the server knows nothing of it before. */
+const isMade = (sessionId) => !sidebar.get(sessionId)?.isOurs;
 
 function hold(sessionId) {
   const conversation = held.get(sessionId) ?? newConversation(sessionId);
@@ -228,7 +233,7 @@ function followAll() {
   const wanted = new Set(sidebar.worthFollowing(FOLLOWED).slice(0, 60));
   if (current) wanted.add(current);
   for (const sessionId of stream.followed) if (!wanted.has(sessionId)) stream.unfollow(sessionId);
-  for (const sessionId of wanted) stream.follow(sessionId);
+  for (const sessionId of wanted) if (isMade(sessionId)) stream.follow(sessionId);
 }
 
 // What the stream tells.
