@@ -42,6 +42,7 @@ const composer = new Composer({
   send: (text, files) => send(text, files),
   stop: () => tried(stop),
   session: () => begin(),
+  made: (sessionId) => made(sessionId),
 });
 
 async function tried(work) {
@@ -306,13 +307,19 @@ function send(text, files) {
   view.toLatest();
 }
 
-/** The id of the open session; one is made if there is none. Raises Problem. */
-async function begin() {
-  if (current !== null) return current;
-  const sessionId = `session_${randomId()}`;
-  await call("POST", "/api/chat/session", { body: { session_id: sessionId, ...choices } });
-  if (current === null) began(sessionId);
-  return sessionId;
+/** The id of the open session; one begins if there is none. */
+function begin() {
+  if (current === null) began(`session_${randomId()}`);
+  return current;
+}
+
+/** Resolves once the server has it: a file can't wait for the first message. Raises Problem. */
+async function made(sessionId) {
+  const { isOurs, model_name, persona } = sidebar.get(sessionId) ?? {};
+  if (!isOurs) return;
+  const session = await call("POST", "/api/chat/session", { body: { session_id: sessionId, model_name, persona } });
+  sidebar.put(sessionId, { ...session, isOurs: false });
+  if (current === sessionId) drawHead();
 }
 
 /** The chat that had not begun is this session from now on. */
