@@ -55,6 +55,13 @@ export class Composer {
     this.#keep();
   }
 
+  /** A session is gone, and with it what was to be sent there. */
+  forget(sessionId) {
+    for (const file of this.#elsewhere.get(sessionId) ?? []) file.abort?.();
+    this.#elsewhere.delete(sessionId);
+    keepDraft(sessionId, null);
+  }
+
   reset() {
     for (const files of [...this.#elsewhere.values(), this.#files]) for (const file of files) file.abort?.();
     this.#elsewhere.clear();

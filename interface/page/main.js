@@ -22,6 +22,7 @@ let current = null; // the id of the open session; null in a chat that has not b
 let choices = {}; // of a chat that has not begun: {model_name, persona}
 let known = { models: { models: [], default: null }, personas: { names: [], default: null } };
 const held = new Map(); // session id -> Conversation, the last used last
+const removing = new Set(); // sessions that this page is deleting
 const early = new Set(); // sessions of which the stream told something before the server's "accepted" came
 
 const stream = new Stream();
@@ -149,7 +150,8 @@ async function open(sessionId) {
   if (isNew && wasFollowed) stream.refollow(sessionId);
   // What is read before we follow may be old by then: it is read again, see `following`.
   if (stream.state !== "open" || (wasFollowed && !isNew)) await readConversation(conversation);
-  if (!sidebar.get(sessionId)) await tried(async () => sidebar.put(sessionId, await readSession(sessionId)));
+  if (current !== sessionId) return;
+  if (!sidebar.get(sessionId)) await readSession(sessionId);
   if (current === sessionId) drawHead();
 }
 
@@ -203,17 +205,31 @@ function retryReading() {
   }, 2000);
 }
 
-const readSession = (sessionId) => call("GET", `/api/chat/sessions/${encodeURIComponent(sessionId)}`);
+/** One that the list has not told, or that is not there. */
+async function readSession(sessionId) {
+  try {
+    sidebar.put(sessionId, await call("GET", `/api/chat/sessions/${encodeURIComponent(sessionId)}`));
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status === 404) gone(sessionId);
+    else if (!problem.passes && problem.status !== 401) notice(problemText(problem));
+  }
+}
 
 function gone(sessionId) {
+  if (removing.has(sessionId)) return; // by ourselves
   const title = sidebar.get(sessionId) ? titleOf(sidebar.get(sessionId)) : null;
   const written = current === sessionId ? composer.text : "";
   held.delete(sessionId);
   stream.unfollow(sessionId);
   sidebar.remove(sessionId);
-  if (current !== sessionId) return;
+  if (current !== sessionId) {
+    composer.forget(sessionId);
+    return;
+  }
   history.replaceState(null, "", "#/");
   open(null);
+  composer.forget(sessionId);
   if (written.trim()) composer.putBack("", written, []); // its files went with the session
   notice(title ? `${title}: ${t("sessionGone")}` : t("sessionGone"));
 }
@@ -347,8 +363,12 @@ outbox.addEventListener("accepted", ({ detail: { message, reply } }) => {
 });
 
 outbox.addEventListener("refused", ({ detail: { message, problem } }) => {
-  putBack(message);
-  if (problem.code === "session_not_found" && !message.choices) gone(message.sessionId);
+  if (problem.code === "session_not_found" && !message.choices) {
+    gone(message.sessionId);
+    composer.putBack("", message.text, []); // nobody gets to that session's box any more
+  } else {
+    putBack(message);
+  }
   notice(t("notSent", { reason: problemText(problem) }));
 });
 
@@ -396,7 +416,15 @@ async function remove(session) {
   const id = session.session_id;
   if (!(await confirm(t("deleteTitle"), t("deleteText", { title: titleOf(session) }), t("delete")))) return;
   await tried(async () => {
-    await call("DELETE", `/api/chat/sessions/${encodeURIComponent(id)}`);
+    removing.add(id);
+    try {
+      await call("DELETE", `/api/chat/sessions/${encodeURIComponent(id)}`);
+    } catch (problem) {
+      if (problem.status !== 404) throw problem; // somebody was faster
+    } finally {
+      removing.delete(id);
+    }
+    for (const { key } of outbox.of(id)) outbox.withdraw(key);
     stream.unfollow(id);
     held.delete(id);
     sidebar.remove(id);
@@ -404,6 +432,7 @@ async function remove(session) {
       history.replaceState(null, "", "#/");
       open(null);
     }
+    composer.forget(id);
     tabs.postMessage({ type: "sessions" });
   });
 }
