@@ -20,7 +20,8 @@ const LOOK_EVERY = 30_000; // ms: what other devices have begun
 let user = null;
 let current = null; // the id of the open session; null in a chat that has not begun
 let choices = {}; // of a chat that has not begun: {model_name, persona}
-let known = { models: { models: [], default: null }, personas: { names: [], default: null } };
+const NOTHING_KNOWN = { models: { models: [], default: null }, personas: { names: [], default: null } };
+let known = NOTHING_KNOWN;
 const held = new Map(); // session id -> Conversation, the last used last
 const removing = new Set(); // sessions that this page is deleting
 const early = new Set(); // sessions of which the stream told something before the server's "accepted" came
@@ -96,6 +97,8 @@ function leave(reason) {
   early.clear();
   current = null;
   choices = {};
+  known = NOTHING_KNOWN;
+  drawHead();
   view.show(null);
   clearNotices();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
@@ -105,7 +108,11 @@ function leave(reason) {
 
 async function signOutHere() {
   await tried(async () => {
-    await signOut();
+    try {
+      await signOut();
+    } catch (problem) {
+      if (problem.status !== 401) throw problem;
+    }
     forgetUser();
     tabs.postMessage({ type: "signed-out" });
     leave("");
