@@ -65,8 +65,17 @@ async function once(method, path, { body, key, signal } = {}) {
     throw new Problem({ code: "offline" });
   }
   if (visit !== visits) throw signedOut();
-  if (reply.ok) return text ? JSON.parse(text) : null;
+  if (reply.ok) return contentOf(text);
   throw problemOf(reply.status, text, reply.headers.get("Retry-After"));
+}
+
+function contentOf(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    // Not ours: a network that wants a sign-in of its own first.
+    throw new Problem({ code: "offline" });
+  }
 }
 
 function problemOf(status, text, retryAfter) {
