@@ -159,7 +159,7 @@ export class Conversation extends EventTarget {
     try {
       shown = await call("GET", `/api/chat/generations/${encodeURIComponent(generationId)}`);
     } catch (problem) {
-      if (problem.status !== 404) return;
+      if (problem.status !== 404) throw problem;
       shown = { status: "failed", error: problem, text: "" };
     }
     if (turn.answer !== answer || hasEnded(answer) !== hasEnded({ state: before })) return; // the stream was faster

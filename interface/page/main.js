@@ -189,15 +189,17 @@ function newConversation(sessionId) {
   return conversation;
 }
 
-async function readConversation(conversation) {
+async function readConversation(conversation, isRetry = false) {
   try {
     await conversation.load();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status === 404) {
       if (!outbox.of(conversation.sessionId).length) gone(conversation.sessionId);
-    } else if (problem.status !== 0 && problem.status !== 401) notice(problemText(problem));
-    else if (problem.status === 0) retryReading();
+    } else {
+      if (problem.status !== 0 && problem.status !== 401 && !isRetry) notice(problemText(problem));
+      if (problem.passes) retryReading();
+    }
   }
 }
 
@@ -208,7 +210,7 @@ function retryReading() {
   retrying = setTimeout(() => {
     retrying = null;
     const conversation = held.get(current);
-    if (conversation && !conversation.loaded) readConversation(conversation);
+    if (conversation && isMade(current)) readConversation(conversation, true);
   }, 2000);
 }
 
