@@ -403,11 +403,19 @@ async function stop() {
   }
 }
 
+const regenerating = new Set(); // sessions whose regeneration was asked for and not yet accepted
 async function regenerate() {
   const sessionId = current;
-  const reply = await call("POST", `/api/chat/sessions/${encodeURIComponent(sessionId)}/regenerate`, { key: randomId(), body: {} });
-  held.get(sessionId)?.regenerated(reply);
-  sidebar.hear({ type: "start", session_id: sessionId });
+  if (regenerating.has(sessionId)) return; // a double click
+  regenerating.add(sessionId);
+  try {
+    const reply = await call("POST", `/api/chat/sessions/${encodeURIComponent(sessionId)}/regenerate`, { key: randomId(), body: {} });
+    held.get(sessionId)?.regenerated(reply);
+    sidebar.hear({ type: "start", session_id: sessionId });
+    if (sessionId === current) composer.focus(); // the button is gone
+  } finally {
+    regenerating.delete(sessionId);
+  }
 }
 
 async function rename(session) {
