@@ -383,13 +383,18 @@ outbox.addEventListener("refused", ({ detail: { message, problem } }) => {
 
 function withdraw(key) {
   const message = outbox.withdraw(key);
-  if (message) putBack(message);
+  if (!message) return;
+  putBack(message);
+  composer.focus();
+  tabs.postMessage({ type: "withdrawn", key }); // each tab would send it
 }
 
 function putBack(message) {
   const { sessionId, key, text, files } = message;
   held.get(sessionId)?.withdraw(key);
   composer.putBack(sessionId, text, files);
+  // It may have arrived all the same, or what the stream told was of another question.
+  if (early.delete(sessionId) && held.has(sessionId)) readConversation(held.get(sessionId));
 }
 
 async function stop() {
@@ -468,6 +473,10 @@ async function clear() {
 tabs.addEventListener("message", ({ data }) => {
   if (!user) return;
   if (data.type === "sessions") readSessions();
+  if (data.type === "withdrawn") {
+    const message = outbox.withdraw(data.key);
+    if (message) held.get(message.sessionId)?.withdraw(data.key);
+  }
   if (data.type === "cleared") held.get(data.sessionId)?.cleared();
   if (data.type === "signed-out" && isSignedIn()) {
     dropAccess();
