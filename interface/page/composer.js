@@ -119,7 +119,7 @@ export class Composer {
   }
 
   #send() {
-    const text = this.field.value.trim();
+    const text = this.field.value.trim().toWellFormed();
     if (!text || this.#busy || this.#length > MOST_CHARACTERS) {
       this.field.focus();
       return;
