@@ -18,6 +18,8 @@ export class Problem extends Error {
 }
 
 let access = null;
+let userId = null; // of who signed in
+let visits = 0; // counts, so that nobody gets the answer to what somebody before them asked
 let renewing = null;
 let onSignedOut = () => {};
 
@@ -34,10 +36,11 @@ export function whenSignedOut(then) {
  */
 export async function call(method, path, options = {}) {
   const used = access;
+  const visit = visits;
   try {
     return await once(method, path, options);
   } catch (problem) {
-    if (problem.status !== 401 || used === null) throw problem;
+    if (problem.status !== 401 || used === null || visit !== visits) throw problem;
     // Another request may have renewed it meanwhile.
     if (access === used) await renew();
     return await once(method, path, options);
@@ -45,6 +48,7 @@ export async function call(method, path, options = {}) {
 }
 
 async function once(method, path, { body, key, signal } = {}) {
+  const visit = visits;
   const headers = {};
   if (access !== null) headers.Authorization = `Bearer ${access}`;
   if (key) headers["Idempotency-Key"] = key;
@@ -60,8 +64,18 @@ async function once(method, path, { body, key, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ code: "offline" });
   }
-  if (reply.ok) return text ? JSON.parse(text) : null;
+  if (visit !== visits) throw signedOut();
+  if (reply.ok) return contentOf(text);
   throw problemOf(reply.status, text, reply.headers.get("Retry-After"));
+}
+
+function contentOf(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    // Not ours: a network that wants a sign-in of its own first.
+    throw new Problem({ code: "offline" });
+  }
 }
 
 function problemOf(status, text, retryAfter) {
@@ -95,7 +109,7 @@ export async function enter() {
     if (problem.status !== 401) throw problem;
   }
   try {
-    return await keep(await once("POST", "/api/auth/refresh", { body: { cookie: true } }));
+    return keep(await once("POST", "/api/auth/refresh", { body: { cookie: true } }));
   } catch (problem) {
     if (problem.passes) throw problem;
     return null;
@@ -105,33 +119,44 @@ export async function enter() {
 /** Signs in, or registers, and says who that is. Raises Problem. */
 export async function signIn(username, password, isNew) {
   const path = isNew ? "/api/auth/register" : "/api/auth/login";
-  return await keep(await once("POST", path, { body: { username, password, cookie: true } }));
+  return keep(await once("POST", path, { body: { username, password, cookie: true } }));
 }
 
-/** Everywhere. Raises Problem. */
+/** Everywhere. Raises Problem; with `status` 401 it has been done before. */
 export async function signOut() {
-  await call("POST", "/api/auth/logout");
-  access = null;
+  // The refusal of an old token would take the cookie along, and end nothing elsewhere.
+  await renew();
+  await once("POST", "/api/auth/logout");
+  dropAccess();
 }
 
 /** Forgets the token without a word to the server: another tab has told it. */
 export function dropAccess() {
   access = null;
+  userId = null;
+  visits += 1;
 }
 
-async function keep(signedIn) {
+function keep(signedIn) {
   access = signedIn.access_token;
+  userId = signedIn.user.id;
   return signedIn.user;
 }
+
+const signedOut = () => new Problem({ code: "not_signed_in", status: 401 });
 
 /** A new access token; one request for all who wait for it. Raises Problem. */
 export function renew() {
   renewing ??= (async () => {
+    const visit = visits;
     try {
-      await keep(await once("POST", "/api/auth/refresh", { body: { cookie: true } }));
+      const signedIn = await once("POST", "/api/auth/refresh", { body: { cookie: true } });
+      // In another tab somebody else has signed in: what is on this page is not theirs.
+      if (userId !== null && signedIn.user.id !== userId) throw signedOut();
+      keep(signedIn);
     } catch (problem) {
-      if (problem.status === 401 || problem.status === 403) {
-        access = null;
+      if (visit === visits && (problem.status === 401 || problem.status === 403)) {
+        dropAccess();
         onSignedOut();
       }
       throw problem;

@@ -9,7 +9,7 @@ const SHOW_COUNT_FROM = 30_000;
 
 const isTouch = () => matchMedia("(pointer: coarse)").matches;
 
-/** `actions`: `send(text, files)`, `stop()`, `session()` (the id of a session that exists, for a file). */
+/** `actions`: `send(text, files)`, `stop()`, and for files `session()` (the id of what is open) and `made(id)`. */
 export class Composer {
   #sessionId = ""; // "" is a chat that has not begun
   #files = []; // of what is open: {id, file_name, file_size, flaw, progress, abort, failed}
@@ -53,6 +53,13 @@ export class Composer {
     this.#elsewhere.delete("");
     this.#sessionId = sessionId;
     this.#keep();
+  }
+
+  /** A session is gone, and with it what was to be sent there. */
+  forget(sessionId) {
+    for (const file of this.#elsewhere.get(sessionId) ?? []) file.abort?.();
+    this.#elsewhere.delete(sessionId);
+    keepDraft(sessionId, null);
   }
 
   reset() {
@@ -112,7 +119,7 @@ export class Composer {
   }
 
   #send() {
-    const text = this.field.value.trim();
+    const text = this.field.value.trim().toWellFormed();
     if (!text || this.#busy || this.#length > MOST_CHARACTERS) {
       this.field.focus();
       return;
@@ -178,18 +185,19 @@ export class Composer {
   /** Sends files to the server, one after the other, for the session that is open now. */
   async #add(chosen) {
     if (!chosen.length) return;
-    let sessionId;
-    try {
-      sessionId = await this.actions.session();
-    } catch (problem) {
-      notice(problemText(problem));
-      return;
-    }
+    const sessionId = this.actions.session();
     const files = chosen.map((blob) => ({
       id: null, file_name: blob.name || "file", file_size: blob.size, progress: 0, abort: () => {}, blob,
     }));
     this.#of(sessionId).push(...files);
     this.#draw();
+    try {
+      await this.actions.made(sessionId);
+    } catch (problem) {
+      for (const file of files) this.#drop(sessionId, file);
+      notice(problemText(problem));
+      return;
+    }
     for (const file of files) if (this.#of(sessionId).includes(file)) await this.#upload(sessionId, file);
   }
 
@@ -203,8 +211,7 @@ export class Composer {
       const kept = await sending.done;
       Object.assign(file, { id: kept.id, file_name: kept.file_name, file_size: kept.file_size, flaw: kept.error ?? null });
     } catch (problem) {
-      const files = this.#of(sessionId);
-      if (files.includes(file)) files.splice(files.indexOf(file), 1);
+      this.#drop(sessionId, file);
       if (problem.name !== "AbortError") notice(`${file.file_name}: ${problemText(problem)}`);
     }
     file.abort = null;
@@ -215,6 +222,12 @@ export class Composer {
     }
     const draft = draftOf(sessionId) ?? { text: "", files: [] };
     keepDraft(sessionId, { ...draft, files: this.#of(sessionId).filter(({ id }) => id).map(({ id, file_name, file_size }) => ({ id, file_name, file_size })) });
+  }
+
+  #drop(sessionId, file) {
+    const files = this.#of(sessionId);
+    if (files.includes(file)) files.splice(files.indexOf(file), 1);
+    if (sessionId === this.#sessionId) this.#draw();
   }
 
   #of(sessionId) {

@@ -159,7 +159,7 @@ export class Conversation extends EventTarget {
     try {
       shown = await call("GET", `/api/chat/generations/${encodeURIComponent(generationId)}`);
     } catch (problem) {
-      if (problem.status !== 404) return;
+      if (problem.status !== 404) throw problem;
       shown = { status: "failed", error: problem, text: "" };
     }
     if (turn.answer !== answer || hasEnded(answer) !== hasEnded({ state: before })) return; // the stream was faster
@@ -253,6 +253,7 @@ export class Conversation extends EventTarget {
   /** The answer of the last turn is to be written anew: it has been accepted. */
   regenerated({ generation_id, message_id }) {
     const turn = this.turns.find(({ question }) => question.id === message_id);
+    this.#again = this.#loading !== null; // what is on its way may be the answer of before
     if (!turn || turn.generationId === generation_id) return;
     turn.generationId = generation_id;
     turn.answer = this.#live.get(generation_id) ?? newAnswer(generation_id, "queued");

@@ -1,7 +1,8 @@
 // What this browser keeps for its user: drafts, what waits to be sent, what is unread, and how the
-// page looks. Never a token. A browser that refuses to keep things has a page without a memory.
+// page looks. Never a token. What a browser refuses to keep holds until the page is left.
 
 const PREFIX = "llm-chat:";
+const refused = new Map();
 let owner = "";
 
 /** What follows belongs to this user. */
@@ -10,6 +11,7 @@ export function keepFor(userId) {
 }
 
 function read(name) {
+  if (refused.has(name)) return refused.get(name);
   try {
     return JSON.parse(localStorage.getItem(PREFIX + name));
   } catch {
@@ -18,11 +20,13 @@ function read(name) {
 }
 
 function write(name, value) {
+  refused.delete(name);
   try {
     if (value === null || value === undefined) localStorage.removeItem(PREFIX + name);
     else localStorage.setItem(PREFIX + name, JSON.stringify(value));
   } catch {
     // Full, or forbidden.
+    if (value !== null && value !== undefined) refused.set(name, value);
   }
 }
 
@@ -47,11 +51,13 @@ export const unreadKept = () => new Set(read(`${owner}unread`) ?? []);
 export const keepUnread = (unread) => write(`${owner}unread`, unread.size ? [...unread] : null);
 
 function namesKept() {
+  const names = new Set([...refused.keys()].map((name) => PREFIX + name));
   try {
-    return Object.keys(localStorage);
+    for (const name of Object.keys(localStorage)) names.add(name);
   } catch {
-    return [];
+    // Forbidden.
   }
+  return [...names];
 }
 
 /** All of the user's: a draft is nobody else's business. */
@@ -67,6 +73,6 @@ export function keepChoice(name, value) {
     if (value) localStorage.setItem(PREFIX + name, value);
     else localStorage.removeItem(PREFIX + name);
   } catch {
-    // Holds until the page is left.
+    // The page looks so until it is left.
   }
 }

@@ -20,8 +20,10 @@ const LOOK_EVERY = 30_000; // ms: what other devices have begun
 let user = null;
 let current = null; // the id of the open session; null in a chat that has not begun
 let choices = {}; // of a chat that has not begun: {model_name, persona}
-let known = { models: { models: [], default: null }, personas: { names: [], default: null } };
+const NOTHING_KNOWN = { models: { models: [], default: null }, personas: { names: [], default: null } };
+let known = NOTHING_KNOWN;
 const held = new Map(); // session id -> Conversation, the last used last
+const removing = new Set(); // sessions that this page is deleting
 const early = new Set(); // sessions of which the stream told something before the server's "accepted" came
 
 const stream = new Stream();
@@ -42,6 +44,7 @@ const composer = new Composer({
   send: (text, files) => send(text, files),
   stop: () => tried(stop),
   session: () => begin(),
+  made: (sessionId) => made(sessionId),
 });
 
 async function tried(work) {
@@ -76,6 +79,7 @@ async function start(reason = null) {
   sidebar.start();
   composer.open("");
   outbox.start();
+  for (const { sessionId, choices } of outbox.all) if (choices) sidebar.put(sessionId, { ...choices, isOurs: true });
   stream.start();
   tried(readChoices);
   await open(sessionOfAddress());
@@ -93,6 +97,8 @@ function leave(reason) {
   early.clear();
   current = null;
   choices = {};
+  known = NOTHING_KNOWN;
+  drawHead();
   view.show(null);
   clearNotices();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
@@ -102,7 +108,11 @@ function leave(reason) {
 
 async function signOutHere() {
   await tried(async () => {
-    await signOut();
+    try {
+      await signOut();
+    } catch (problem) {
+      if (problem.status !== 401) throw problem;
+    }
     forgetUser();
     tabs.postMessage({ type: "signed-out" });
     leave("");
@@ -113,7 +123,14 @@ whenSignedOut(() => leave(t("signedOutElsewhere")));
 
 // Which conversation is open.
 
-const sessionOfAddress = () => decodeURIComponent(location.hash.match(/^#\/(.+)$/)?.[1] ?? "") || null;
+function sessionOfAddress() {
+  try {
+    return decodeURIComponent(location.hash.match(/^#\/(.+)$/)?.[1] ?? "") || null;
+  } catch {
+    return null; // no address of ours
+  }
+}
+
 const addressOf = (sessionId) => `#/${sessionId ? encodeURIComponent(sessionId) : ""}`;
 
 async function open(sessionId) {
@@ -134,14 +151,19 @@ async function open(sessionId) {
   view.show(conversation);
   drawActive();
   composer.focus();
+  if (!isMade(sessionId)) return; // that "accepted" comes tells that it is
   const wasFollowed = stream.followed.includes(sessionId);
   stream.follow(sessionId, { first: true });
   if (isNew && wasFollowed) stream.refollow(sessionId);
   // What is read before we follow may be old by then: it is read again, see `following`.
   if (stream.state !== "open" || (wasFollowed && !isNew)) await readConversation(conversation);
-  if (!sidebar.get(sessionId)) await tried(async () => sidebar.put(sessionId, await readSession(sessionId)));
+  if (current !== sessionId) return;
+  if (!sidebar.get(sessionId)) await readSession(sessionId);
   if (current === sessionId) drawHead();
 }
+
+/** A session of ours is made with its first message, and the server knows nothing of it before. */
+const isMade = (sessionId) => !sidebar.get(sessionId)?.isOurs;
 
 function hold(sessionId) {
   const conversation = held.get(sessionId) ?? newConversation(sessionId);
@@ -167,15 +189,17 @@ function newConversation(sessionId) {
   return conversation;
 }
 
-async function readConversation(conversation) {
+async function readConversation(conversation, isRetry = false) {
   try {
     await conversation.load();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status === 404) {
       if (!outbox.of(conversation.sessionId).length) gone(conversation.sessionId);
-    } else if (problem.status !== 0 && problem.status !== 401) notice(problemText(problem));
-    else if (problem.status === 0) retryReading();
+    } else {
+      if (problem.status !== 0 && problem.status !== 401 && !isRetry) notice(problemText(problem));
+      if (problem.passes) retryReading();
+    }
   }
 }
 
@@ -186,21 +210,35 @@ function retryReading() {
   retrying = setTimeout(() => {
     retrying = null;
     const conversation = held.get(current);
-    if (conversation && !conversation.loaded) readConversation(conversation);
+    if (conversation && isMade(current)) readConversation(conversation, true);
   }, 2000);
 }
 
-const readSession = (sessionId) => call("GET", `/api/chat/sessions/${encodeURIComponent(sessionId)}`);
+/** One that the list has not told, or that is not there. */
+async function readSession(sessionId) {
+  try {
+    sidebar.put(sessionId, await call("GET", `/api/chat/sessions/${encodeURIComponent(sessionId)}`));
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status === 404) gone(sessionId);
+    else if (!problem.passes && problem.status !== 401) notice(problemText(problem));
+  }
+}
 
 function gone(sessionId) {
+  if (removing.has(sessionId)) return; // by ourselves
   const title = sidebar.get(sessionId) ? titleOf(sidebar.get(sessionId)) : null;
   const written = current === sessionId ? composer.text : "";
   held.delete(sessionId);
   stream.unfollow(sessionId);
   sidebar.remove(sessionId);
-  if (current !== sessionId) return;
+  if (current !== sessionId) {
+    composer.forget(sessionId);
+    return;
+  }
   history.replaceState(null, "", "#/");
   open(null);
+  composer.forget(sessionId);
   if (written.trim()) composer.putBack("", written, []); // its files went with the session
   notice(title ? `${title}: ${t("sessionGone")}` : t("sessionGone"));
 }
@@ -221,7 +259,7 @@ function followAll() {
   const wanted = new Set(sidebar.worthFollowing(FOLLOWED).slice(0, 60));
   if (current) wanted.add(current);
   for (const sessionId of stream.followed) if (!wanted.has(sessionId)) stream.unfollow(sessionId);
-  for (const sessionId of wanted) stream.follow(sessionId);
+  for (const sessionId of wanted) if (isMade(sessionId)) stream.follow(sessionId);
 }
 
 // What the stream tells.
@@ -294,13 +332,19 @@ function send(text, files) {
   view.toLatest();
 }
 
-/** The id of the open session; one is made if there is none. Raises Problem. */
-async function begin() {
-  if (current !== null) return current;
-  const sessionId = `session_${randomId()}`;
-  await call("POST", "/api/chat/session", { body: { session_id: sessionId, ...choices } });
-  if (current === null) began(sessionId);
-  return sessionId;
+/** The id of the open session; one begins if there is none. */
+function begin() {
+  if (current === null) began(`session_${randomId()}`);
+  return current;
+}
+
+/** Resolves once the server has it: a file can't wait for the first message. Raises Problem. */
+async function made(sessionId) {
+  const { isOurs, model_name, persona } = sidebar.get(sessionId) ?? {};
+  if (!isOurs) return;
+  const session = await call("POST", "/api/chat/session", { body: { session_id: sessionId, model_name, persona } });
+  sidebar.put(sessionId, { ...session, isOurs: false });
+  if (current === sessionId) drawHead();
 }
 
 /** The chat that had not begun is this session from now on. */
@@ -328,20 +372,29 @@ outbox.addEventListener("accepted", ({ detail: { message, reply } }) => {
 });
 
 outbox.addEventListener("refused", ({ detail: { message, problem } }) => {
-  putBack(message);
-  if (problem.code === "session_not_found" && !message.choices) gone(message.sessionId);
+  if (problem.code === "session_not_found" && !message.choices) {
+    gone(message.sessionId);
+    composer.putBack("", message.text, []); // nobody gets to that session's box any more
+  } else {
+    putBack(message);
+  }
   notice(t("notSent", { reason: problemText(problem) }));
 });
 
 function withdraw(key) {
   const message = outbox.withdraw(key);
-  if (message) putBack(message);
+  if (!message) return;
+  putBack(message);
+  composer.focus();
+  tabs.postMessage({ type: "withdrawn", key }); // each tab would send it
 }
 
 function putBack(message) {
   const { sessionId, key, text, files } = message;
   held.get(sessionId)?.withdraw(key);
   composer.putBack(sessionId, text, files);
+  // It may have arrived all the same, or what the stream told was of another question.
+  if (early.delete(sessionId) && held.has(sessionId)) readConversation(held.get(sessionId));
 }
 
 async function stop() {
@@ -355,11 +408,19 @@ async function stop() {
   }
 }
 
+const regenerating = new Set(); // sessions whose regeneration was asked for and not yet accepted
 async function regenerate() {
   const sessionId = current;
-  const reply = await call("POST", `/api/chat/sessions/${encodeURIComponent(sessionId)}/regenerate`, { key: randomId(), body: {} });
-  held.get(sessionId)?.regenerated(reply);
-  sidebar.hear({ type: "start", session_id: sessionId });
+  if (regenerating.has(sessionId)) return; // a double click
+  regenerating.add(sessionId);
+  try {
+    const reply = await call("POST", `/api/chat/sessions/${encodeURIComponent(sessionId)}/regenerate`, { key: randomId(), body: {} });
+    held.get(sessionId)?.regenerated(reply);
+    sidebar.hear({ type: "start", session_id: sessionId });
+    if (sessionId === current) composer.focus(); // the button is gone
+  } finally {
+    regenerating.delete(sessionId);
+  }
 }
 
 async function rename(session) {
@@ -377,7 +438,15 @@ async function remove(session) {
   const id = session.session_id;
   if (!(await confirm(t("deleteTitle"), t("deleteText", { title: titleOf(session) }), t("delete")))) return;
   await tried(async () => {
-    await call("DELETE", `/api/chat/sessions/${encodeURIComponent(id)}`);
+    removing.add(id);
+    try {
+      await call("DELETE", `/api/chat/sessions/${encodeURIComponent(id)}`);
+    } catch (problem) {
+      if (problem.status !== 404) throw problem; // somebody was faster
+    } finally {
+      removing.delete(id);
+    }
+    for (const { key } of outbox.of(id)) outbox.withdraw(key);
     stream.unfollow(id);
     held.delete(id);
     sidebar.remove(id);
@@ -385,6 +454,7 @@ async function remove(session) {
       history.replaceState(null, "", "#/");
       open(null);
     }
+    composer.forget(id);
     tabs.postMessage({ type: "sessions" });
   });
 }
@@ -403,6 +473,10 @@ async function clear() {
 tabs.addEventListener("message", ({ data }) => {
   if (!user) return;
   if (data.type === "sessions") readSessions();
+  if (data.type === "withdrawn") {
+    const message = outbox.withdraw(data.key);
+    if (message) held.get(message.sessionId)?.withdraw(data.key);
+  }
   if (data.type === "cleared") held.get(data.sessionId)?.cleared();
   if (data.type === "signed-out" && isSignedIn()) {
     dropAccess();
@@ -510,8 +584,14 @@ byId("new-chat").addEventListener("click", () => {
 byId("clear").addEventListener("click", clear);
 byId("model").addEventListener("change", (event) => choose("model_name", event.target.value));
 byId("persona").addEventListener("change", (event) => choose("persona", event.target.value));
-addEventListener("hashchange", () => user && sessionOfAddress() !== current && open(sessionOfAddress()));
-addEventListener("popstate", () => user && sessionOfAddress() !== current && open(sessionOfAddress()));
+for (const kind of ["hashchange", "popstate"]) {
+  addEventListener(kind, () => {
+    if (!user) return;
+    // A link within the page, as the one to the message box is, leaves no conversation.
+    if (location.hash && !location.hash.startsWith("#/")) history.replaceState(null, "", addressOf(current));
+    else if (sessionOfAddress() !== current) open(sessionOfAddress());
+  });
+}
 document.addEventListener("languagechange", () => {
   drawHead();
   drawConnection();

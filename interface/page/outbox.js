@@ -39,6 +39,10 @@ export class Outbox extends EventTarget {
     this.#sending = null;
   }
 
+  get all() {
+    return [...this.#waiting];
+  }
+
   of(sessionId) {
     return this.#waiting.filter((message) => message.sessionId === sessionId);
   }
