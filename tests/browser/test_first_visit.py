@@ -127,7 +127,7 @@ async def test_a_first_visit_is_light_compressed_and_asks_nobody_else(
     wire.on(
         "Network.loadingFinished", lambda e: sizes.update({e["requestId"]: e["encodedDataLength"]})
     )
-    ada.page.on("response", responses.append)
+    ada.page.on("response", lambda each: responses.append(each))
     await ada.page.goto(chat.url)
     await expect(ada.box).to_be_editable()
     await ada.page.wait_for_load_state("networkidle")

@@ -39,7 +39,7 @@ class Visitor:
     def __post_init__(self) -> None:
         self.page.on("console", self._note)
         self.page.on("pageerror", self._note_error)
-        self.page.on("websocket", self.sockets.append)
+        self.page.on("websocket", lambda made: self.sockets.append(made))
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type == "error":
