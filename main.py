@@ -25,7 +25,14 @@ from interface.repeat import repeat
 from interface.server import Server, listen
 from interface.websocket_protocol import as_one_line
 from interface.worker import Worker
-from resources import NotReady, check_upload_folder, open_admission, open_database, open_ports
+from resources import (
+    NotReady,
+    check_upload_folder,
+    open_admission,
+    open_database,
+    open_ports,
+    read_page,
+)
 from settings import AuthMode, BadSettings, Settings, read_settings
 from wiring import Ports, Web, build_retention, build_web, build_worker
 
@@ -110,7 +117,9 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             ports = await closing.enter_async_context(open_ports(settings, embedded=answers))
             check_upload_folder(settings)
             admission = closing.enter_context(open_admission(settings, embedded=answers))
-            web = build_web(ports, admission, settings.sync_timeout, file_limits(settings))
+            web = build_web(
+                ports, admission, settings.sync_timeout, file_limits(settings), read_page()
+            )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Final
 
 from application.ports import Cache, EventStream, RequestQueue, WakeUps
@@ -219,3 +221,16 @@ def own_models(settings: Settings, dialects: Mapping[str, Dialect]) -> Sequence[
     model = dialects[provider](server, settings.openai_model)
     others = [own for own in simulated if own.name != settings.openai_model]
     return (OwnModel(settings.openai_model, provider, model), *others)
+
+
+def read_page() -> Mapping[str, bytes]:
+    """What the web page is made of, by path."""
+    return dict(read_files(files("interface") / "page"))
+
+
+def read_files(folder: Traversable, path: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from read_files(entry, f"{path}{entry.name}/")
+        else:
+            yield path + entry.name, entry.read_bytes()

@@ -1,6 +1,6 @@
 """Which use case stands behind which door, whatever the technology."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,6 +85,7 @@ from interface.personas import PersonaRoutes
 from interface.repeat import Hurry
 from interface.sessions import SessionRoutes
 from interface.sse import Streams, sse_routes
+from interface.web_page import PageRoutes, assets_of
 from interface.websocket import WebSocketDoor
 from interface.worker import Worker
 
@@ -215,9 +216,14 @@ def file_routes(
 
 
 def build_web(
-    ports: Ports, admission: Admission, sync_timeout: float, file_limits: FileLimits
+    ports: Ports,
+    admission: Admission,
+    sync_timeout: float,
+    file_limits: FileLimits,
+    page: Mapping[str, bytes],
 ) -> Web:
-    """`sync_timeout`: seconds that a request waits for its whole answer."""
+    """`sync_timeout`: seconds that a request waits for its whole answer. `page`: what the web page
+    is made of, by path."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
     models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
@@ -269,6 +275,7 @@ def build_web(
     )
     routes = [
         *health.routes(),
+        *PageRoutes(assets_of(page)).routes(),
         *account_routes(database, ids, who, admission),
         *sessions.routes(),
         *messages.routes(),

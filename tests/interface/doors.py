@@ -1,7 +1,7 @@
 """The real web application over plain memory, as the composition root wires it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -99,6 +99,7 @@ class Doors:
     file_limits: FileLimits = field(default_factory=lambda: FileLimits(1_000, 3, 2_000))
     passwords: FakePasswords = field(default_factory=FakePasswords)
     sign_in_required: bool = False
+    page: Mapping[str, bytes] = field(default_factory=lambda: {"index.html": b"<!doctype html>"})
 
     def __post_init__(self) -> None:
         database, stream, ids = self.database, self.stream, CountingIds()
@@ -120,7 +121,7 @@ class Doors:
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
         admission = Admission(self.passwords, self.tokens, self.sign_in_required)
-        web = build_web(ports, admission, self.sync_timeout, self.file_limits)
+        web = build_web(ports, admission, self.sync_timeout, self.file_limits, self.page)
         self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats

@@ -69,6 +69,8 @@ ANYBODY: Final = None
 ROUTES: Final[Mapping[str, Access | None]] = {
     "GET /healthz": ANYBODY,
     "GET /readyz": ANYBODY,
+    "GET /": ANYBODY,
+    "GET /page/{path}": ANYBODY,
     "POST /api/auth/register": ANYBODY,
     "POST /api/auth/login": ANYBODY,
     "POST /api/auth/refresh": ANYBODY,
