@@ -15,13 +15,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A user, and what proves from now on that it is them. The access token holds for so many
-    seconds; the refresh token is good for one more pair."""
+    """A user, and what proves from now on that it is them, and for how long. The refresh token is
+    good for the next pair."""
 
     user: User
     access: Secret
     access_seconds: int
     refresh: Secret
+    refresh_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,31 @@ class RefreshSignIn:
                 await work.commit()
                 after = Refresh(refresh.user, refresh.sign_in, refresh.rotation + 1)
                 return _pair(self.tokens, user, after)
-            if await work.sign_ins.end_reused(refresh):
+            await _end_reused(work, refresh)
+        raise InvalidToken
+
+
+@dataclass(frozen=True, slots=True)
+class ProlongSignIn:
+    """The next pair of tokens for a refresh token that is kept where no script can read it. It
+    stays the last one: two tabs may use it at once, and a page may leave before it hears of the
+    next."""
+
+    open_unit_of_work: OpenUnitOfWork
+    tokens: Tokens
+
+    async def __call__(self, token: Secret) -> SignedIn:
+        """Raises InvalidToken; and the sign-in ends, if somebody has made a later token of this
+        one."""
+        refresh = self.tokens.read_refresh(token)
+        async with self.open_unit_of_work() as work:
+            user = await work.users.find(refresh.user)
+            if user is None:
+                raise InvalidToken
+            if await work.sign_ins.prolong(refresh, self.tokens.refresh_seconds):
                 await work.commit()
-                log.warning("a refresh token was used twice: %s is ended", refresh.sign_in)
+                return _pair(self.tokens, user, refresh)
+            await _end_reused(work, refresh)
         raise InvalidToken
 
 
@@ -137,6 +160,13 @@ class ReadUser:
         return found
 
 
+async def _end_reused(work: UnitOfWork, refresh: Refresh) -> None:
+    if await work.sign_ins.end_reused(refresh):
+        await work.commit()
+        log.warning("a refresh token was used twice: %s is ended", refresh.sign_in)
+
+
 def _pair(tokens: Tokens, user: User, refresh: Refresh) -> SignedIn:
     access = tokens.access(Caller(user.id, refresh.sign_in))
-    return SignedIn(user, access, tokens.access_seconds, tokens.refresh(refresh))
+    token, seconds = tokens.refresh(refresh), tokens.refresh_seconds
+    return SignedIn(user, access, tokens.access_seconds, token, seconds)

@@ -66,6 +66,10 @@ class SignIns(Protocol):
         """Raise the rotation, in one conditional update, and let it last so long from now on.
         False if it is over, or the rotation is another: of two that come at once one gets True."""
 
+    async def prolong(self, refresh: Refresh, seconds: float) -> bool:
+        """Let it last so long from now on, in one conditional update; the rotation stays. False if
+        it is over, or the rotation is another: all that come at once get True."""
+
     async def end_reused(self, refresh: Refresh) -> bool:
         """End it if its rotation is higher than this: somebody has a refresh token that was used
         before. False if there was nothing to end."""

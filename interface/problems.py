@@ -13,6 +13,7 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "invalid_token": HTTPStatus.UNAUTHORIZED,
     "invalid_credentials": HTTPStatus.UNAUTHORIZED,
     "username_taken": HTTPStatus.CONFLICT,
+    "foreign_origin": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "session_not_found": HTTPStatus.NOT_FOUND,
     "generation_not_found": HTTPStatus.NOT_FOUND,

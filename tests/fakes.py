@@ -236,6 +236,13 @@ class FakeSignIns:
         row.expires_at = self._after(seconds)
         return True
 
+    async def prolong(self, refresh: Refresh, seconds: float) -> bool:
+        row = self._going_on(refresh)
+        if row is None or row.rotation != refresh.rotation:
+            return False
+        row.expires_at = self._after(seconds)
+        return True
+
     async def end_reused(self, refresh: Refresh) -> bool:
         row = self._going_on(refresh)
         if row is None or row.rotation <= refresh.rotation:

@@ -16,12 +16,11 @@ _until = now_ms() + bindparam("milliseconds")
 
 _FORGET = delete(sign_ins).where(_of_user, not_(goes_on))
 _BEGIN = insert(sign_ins).values(rotation=0, created_at=now_ms(), expires_at=_until)
-_RENEW = (
-    update(sign_ins)
-    .where(_this, goes_on, sign_ins.c.rotation == bindparam("seen"))
-    .values(rotation=sign_ins.c.rotation + 1, expires_at=_until)
-    .returning(sign_ins.c.id)
+_CURRENT = update(sign_ins).where(_this, goes_on, sign_ins.c.rotation == bindparam("seen"))
+_RENEW = _CURRENT.values(rotation=sign_ins.c.rotation + 1, expires_at=_until).returning(
+    sign_ins.c.id
 )
+_PROLONG = _CURRENT.values(expires_at=_until).returning(sign_ins.c.id)
 _END_REUSED = (
     update(sign_ins)
     .where(_this, goes_on, sign_ins.c.rotation > bindparam("seen"))
@@ -44,6 +43,11 @@ class SqlSignIns(Repository):
     def renew(self, connection: Connection, refresh: Refresh, seconds: float) -> bool:
         values = {**_values(refresh), "milliseconds": round(seconds * 1000)}
         return connection.execute(_RENEW, values).one_or_none() is not None
+
+    @statement
+    def prolong(self, connection: Connection, refresh: Refresh, seconds: float) -> bool:
+        values = {**_values(refresh), "milliseconds": round(seconds * 1000)}
+        return connection.execute(_PROLONG, values).one_or_none() is not None
 
     @statement
     def end_reused(self, connection: Connection, refresh: Refresh) -> bool:

@@ -7,6 +7,8 @@ import { problemText, t } from "./words.js";
 const MOST_CHARACTERS = 32_000;
 const SHOW_COUNT_FROM = 30_000;
 
+const isTouch = () => matchMedia("(pointer: coarse)").matches;
+
 /** `actions`: `send(text, files)`, `stop()`, `session()` (the id of a session that exists, for a file). */
 export class Composer {
   #sessionId = ""; // "" is a chat that has not begun
@@ -84,16 +86,19 @@ export class Composer {
     if (hadFocus && !is) this.field.focus();
   }
 
+  get text() {
+    return this.field.value;
+  }
+
   focus() {
     // On a phone it would bring up the keyboard.
-    if (matchMedia("(pointer: fine)").matches) this.field.focus({ preventScroll: true });
+    if (!isTouch()) this.field.focus({ preventScroll: true });
   }
 
   #key(event) {
     if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
     if (event.shiftKey || event.altKey) return;
-    const isTouch = matchMedia("(pointer: coarse)").matches;
-    if (isTouch && !event.ctrlKey && !event.metaKey) return; // there is no Shift+Enter there
+    if (isTouch() && !event.ctrlKey && !event.metaKey) return; // there is no Shift+Enter there
     event.preventDefault();
     this.#send();
   }
@@ -112,7 +117,9 @@ export class Composer {
       this.field.focus();
       return;
     }
-    const files = this.#files.filter(({ id }) => id).map(({ id, file_name, file_size }) => ({ id, file_name, file_size }));
+    // No message may name one whose text could not be read.
+    const readable = this.#files.filter(({ id, flaw }) => id && !flaw);
+    const files = readable.map(({ id, file_name, file_size }) => ({ id, file_name, file_size }));
     this.#files = [];
     this.field.value = "";
     this.#changed();
@@ -136,7 +143,7 @@ export class Composer {
     const count = this.field.value.length > SHOW_COUNT_FROM ? this.#length : 0;
     const over = count - MOST_CHARACTERS;
     byId("composer-hint").textContent =
-      over > 0 ? t("hintTooLong", { count, over }) : this.#busy ? t("hintUploading") : t("hintKeys");
+      over > 0 ? t("hintTooLong", { count, over }) : this.#busy ? t("hintUploading") : isTouch() ? "" : t("hintKeys");
     byId("composer-hint").classList.toggle("wrong", over > 0);
     byId("send").setAttribute("aria-disabled", String(!this.field.value.trim() || this.#busy || over > 0));
     this.list.hidden = !this.#files.length;

@@ -14,7 +14,7 @@ const newAnswer = (generationId, state) => ({
 
 /**
  * A turn is a question and what became of it:
- * `{question: {id, text, files, key}, generationId, answer, notSent}`. `id` is null until the server has
+ * `{question: {id, text, files, key}, generationId, answer}`. `id` is null until the server has
  * accepted it, `key` the idempotency key of what this page sent.
  * An answer: `{generationId, state, text, reasoning, model, usage, finishReason, error, attempt}`;
  * `state` is queued, running, completed, stopped or failed, `error` a problem of the server's.
@@ -26,6 +26,7 @@ export class Conversation extends EventTarget {
   #live = new Map(); // generation id -> answer, of what the stream tells
   #loading = null;
   #again = false;
+  #accepted = 0; // counts, so that what is read can be told older than what was accepted meanwhile
 
   constructor(sessionId) {
     super();
@@ -62,6 +63,7 @@ export class Conversation extends EventTarget {
 
   async #readLatest() {
     const path = this.#path("/messages?order=desc&limit=");
+    const began = this.#accepted;
     let page = await call("GET", path + PAGE);
     let items = page.items;
     // As far back as what is shown already: what lies between would be missing, or stay though it is gone.
@@ -72,7 +74,10 @@ export class Conversation extends EventTarget {
     }
     const turns = this.#turnsOf(items.reverse());
     this.older = page.next_cursor;
-    const notYet = this.turns.filter(({ question }) => question.id === null);
+    const ids = new Set(turns.map(({ question }) => question.id));
+    const notYet = this.turns.filter(
+      ({ question, accepted }) => question.id === null || (accepted > began && !ids.has(question.id)),
+    );
     const known = new Map(this.turns.map((turn) => [turn.question.id, turn]));
     this.turns = [...turns.map((turn) => this.#merged(known.get(turn.question.id), turn)), ...notYet];
     this.loaded = true;
@@ -232,6 +237,7 @@ export class Conversation extends EventTarget {
       this.turns = this.turns.filter((other) => other !== turn);
     } else {
       turn.question.id = message_id;
+      turn.accepted = this.#accepted += 1;
       turn.generationId = generation_id;
       turn.answer = this.#live.get(generation_id) ?? newAnswer(generation_id, "queued");
     }
@@ -254,6 +260,7 @@ export class Conversation extends EventTarget {
   }
 
   cleared() {
+    this.#again = this.#loading !== null;
     this.turns = this.turns.filter(({ question }) => question.id === null);
     this.older = null;
     this.#live.clear();

@@ -13,7 +13,7 @@ import { askWho } from "./sign_in.js";
 import { Stream } from "./stream.js";
 import { problemText, t, translate } from "./words.js";
 
-const FOLLOWED = 20; // sessions at the side whose marks are live
+const FOLLOWED = 8; // sessions at the side whose marks are live though nothing runs there: each costs the server
 const HELD = 12; // conversations whose turns are kept while others are looked at
 const LOOK_EVERY = 30_000; // ms: what other devices have begun
 
@@ -138,7 +138,7 @@ async function open(sessionId) {
   stream.follow(sessionId, { first: true });
   if (isNew && wasFollowed) stream.refollow(sessionId);
   // What is read before we follow may be old by then: it is read again, see `following`.
-  if (stream.state !== "open" || !isNew) await readConversation(conversation);
+  if (stream.state !== "open" || (wasFollowed && !isNew)) await readConversation(conversation);
   if (!sidebar.get(sessionId)) await tried(async () => sidebar.put(sessionId, await readSession(sessionId)));
   if (current === sessionId) drawHead();
 }
@@ -194,12 +194,14 @@ const readSession = (sessionId) => call("GET", `/api/chat/sessions/${encodeURICo
 
 function gone(sessionId) {
   const title = sidebar.get(sessionId) ? titleOf(sidebar.get(sessionId)) : null;
+  const written = current === sessionId ? composer.text : "";
   held.delete(sessionId);
   stream.unfollow(sessionId);
   sidebar.remove(sessionId);
   if (current !== sessionId) return;
   history.replaceState(null, "", "#/");
   open(null);
+  if (written.trim()) composer.putBack("", written, []); // its files went with the session
   notice(title ? `${title}: ${t("sessionGone")}` : t("sessionGone"));
 }
 
@@ -214,9 +216,9 @@ async function readSessions() {
   drawHead();
 }
 
-/** Those at the side that may change, those held here, and no more. */
+/** What is looked at, where an answer is being written, the newest, and no more. */
 function followAll() {
-  const wanted = new Set([...sidebar.worthFollowing(FOLLOWED), ...held.keys()].slice(0, 60));
+  const wanted = new Set(sidebar.worthFollowing(FOLLOWED).slice(0, 60));
   if (current) wanted.add(current);
   for (const sessionId of stream.followed) if (!wanted.has(sessionId)) stream.unfollow(sessionId);
   for (const sessionId of wanted) stream.follow(sessionId);
@@ -259,7 +261,8 @@ function drawConnection() {
   const place = byId("connection");
   clearTimeout(slow);
   const { state } = stream;
-  if (state === "offline" || navigator.onLine === false) place.textContent = t("offline");
+  // Who has no network may still have a server on this machine: the line itself knows.
+  if (state === "offline") place.textContent = t("offline");
   else if (state !== "connecting") place.textContent = "";
   // A line that is back within a moment is nobody's business.
   else slow = setTimeout(() => (place.textContent = t("reconnecting")), 700);
@@ -275,9 +278,12 @@ addEventListener("offline", drawConnection);
 function send(text, files) {
   clearNotices();
   const isNew = current === null;
+  // One whose first message was refused has still to be made.
+  const { isOurs, model_name, persona } = sidebar.get(current) ?? {};
+  const first = isNew ? { ...choices } : isOurs ? { model_name, persona } : null;
   const sessionId = current ?? `session_${randomId()}`;
   const key = randomId();
-  const message = { key, at: Date.now(), sessionId, text, files, choices: isNew ? { ...choices } : null };
+  const message = { key, at: Date.now(), sessionId, text, files, choices: first };
   outbox.post(message);
   if (isNew) {
     began(sessionId);
@@ -323,7 +329,7 @@ outbox.addEventListener("accepted", ({ detail: { message, reply } }) => {
 
 outbox.addEventListener("refused", ({ detail: { message, problem } }) => {
   putBack(message);
-  if (problem.code === "session_not_found") gone(message.sessionId);
+  if (problem.code === "session_not_found" && !message.choices) gone(message.sessionId);
   notice(t("notSent", { reason: problemText(problem) }));
 });
 
@@ -420,6 +426,10 @@ async function choose(field, value) {
     return;
   }
   const sessionId = current;
+  if (sidebar.get(sessionId)?.isOurs) {
+    sidebar.put(sessionId, { [field]: chosen });
+    return;
+  }
   await tried(async () => {
     sidebar.put(sessionId, await call("PATCH", `/api/chat/sessions/${encodeURIComponent(sessionId)}`, { body: { [field]: chosen } }));
     tabs.postMessage({ type: "sessions" });

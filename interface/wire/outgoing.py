@@ -153,12 +153,15 @@ def user_json(user: User) -> Json:
 
 
 def signed_in_json(signed_in: SignedIn) -> Json:
+    return {**signed_in_by_cookie_json(signed_in), "refresh_token": signed_in.refresh.reveal()}
+
+
+def signed_in_by_cookie_json(signed_in: SignedIn) -> Json:
     return {
         "user": user_json(signed_in.user),
         "access_token": signed_in.access.reveal(),
         "token_type": "bearer",
         "expires_in": signed_in.access_seconds,
-        "refresh_token": signed_in.refresh.reveal(),
     }
 
 

@@ -22,6 +22,7 @@ from domain.errors import (
     InvalidInput,
 )
 from domain.identifiers import FileId, is_id
+from domain.secret import Secret
 
 MAX_MODEL_NAME: Final = 200
 MAX_DAYS: Final = 3_650
@@ -162,10 +163,20 @@ class CredentialsBody(Body):
 
     username: str
     password: SecretStr
+    cookie: bool = False
 
 
 class RefreshBody(Body):
-    refresh_token: SecretStr
+    refresh_token: SecretStr | None = None
+    cookie: bool = False
+
+    @property
+    def token(self) -> Secret | None:
+        """None: it is in the cookie. Raises InvalidInput: it is nowhere, or in two places."""
+        sent = self.refresh_token
+        if self.cookie == (sent is not None):
+            raise InvalidInput(Flaw("/refresh_token", "Send a token, or say `cookie`; not both."))
+        return None if sent is None else Secret(sent.get_secret_value())
 
 
 class CreateApiTokenBody(Body):

@@ -13,6 +13,7 @@ from application.sign_in import (
     BeginSignIn,
     LogIn,
     LogOut,
+    ProlongSignIn,
     ReadUser,
     RefreshSignIn,
     Register,
@@ -52,6 +53,7 @@ class Accounts:
         self.register = Register(database, self.passwords, begin)
         self.log_in = LogIn(database, self.passwords, begin)
         self.refresh = RefreshSignIn(database, self.tokens)
+        self.prolong = ProlongSignIn(database, self.tokens)
         self.log_out = LogOut(database)
         self.read_user = ReadUser(database)
         self.make_token = MakeApiToken(database, ids)
@@ -277,6 +279,57 @@ async def test_a_refresh_lasts_long_after_the_access_token(accounts: Accounts) -
     assert await refused(accounts.by_token(signed_in.access))
     refreshed = await accounts.refresh(signed_in.refresh)
     await accounts.by_token(refreshed.access)
+
+
+# Prolonging
+
+
+async def test_a_sign_in_is_prolonged_again_and_again_also_at_once(accounts: Accounts) -> None:
+    signed_in = await accounts.ada()
+    caller = caller_of(accounts, signed_in)
+    came = await asyncio.gather(*(accounts.prolong(signed_in.refresh) for _ in range(3)))
+    for each in came:
+        assert each.user == signed_in.user
+        assert await accounts.by_token(each.access) == caller
+        assert (await accounts.prolong(each.refresh)).user == signed_in.user
+
+
+async def test_what_is_prolonged_lasts_from_then_on(accounts: Accounts) -> None:
+    signed_in = await accounts.ada()
+    accounts.now += signed_in.refresh_seconds - 60
+    prolonged = await accounts.prolong(signed_in.refresh)
+    accounts.now += 24 * 3600
+    assert await refused(accounts.prolong(signed_in.refresh))
+    again = await accounts.prolong(prolonged.refresh)
+    await accounts.by_token(again.access)
+    accounts.now += again.refresh_seconds + 60
+    assert await refused(accounts.prolong(again.refresh))
+
+
+async def test_of_whose_token_a_later_one_was_made_the_sign_in_ends(
+    accounts: Accounts, caplog: pytest.LogCaptureFixture
+) -> None:
+    signed_in = await accounts.ada()
+    other = await accounts.log_in("ada", PASSWORD)
+    rotated = await accounts.refresh(signed_in.refresh)
+    assert await refused(accounts.prolong(signed_in.refresh))
+    assert await refused(accounts.by_token(rotated.access))
+    assert await refused(accounts.prolong(rotated.refresh))
+    await accounts.prolong(other.refresh)
+    sign_in = caller_of(accounts, signed_in).sign_in
+    (record,) = caplog.records
+    assert record.getMessage() == f"a refresh token was used twice: {sign_in} is ended"
+
+
+async def test_who_is_logged_out_or_deleted_or_has_another_token_prolongs_nothing(
+    accounts: Accounts,
+) -> None:
+    ada, bob = await accounts.ada(), await accounts.register("bob", PASSWORD)
+    assert await refused(accounts.prolong(ada.access))
+    await accounts.log_out(ada.user.id)
+    await delete_user(accounts.database, bob.user.id)
+    for each in (ada, bob):
+        assert await refused(accounts.prolong(each.refresh))
 
 
 # Logging out

@@ -26,6 +26,15 @@ async def renew(
     return renewed
 
 
+async def prolong(
+    database: OpenUnitOfWork, caller: Caller, rotation: int, seconds: float = 60
+) -> bool:
+    async with database() as work:
+        prolonged = await work.sign_ins.prolong(refresh_of(caller, rotation), seconds)
+        await work.commit()
+    return prolonged
+
+
 async def end_reused(database: OpenUnitOfWork, caller: Caller, rotation: int) -> bool:
     async with database() as work:
         ended = await work.sign_ins.end_reused(refresh_of(caller, rotation))
@@ -66,6 +75,42 @@ async def test_a_refresh_lets_it_last_so_long_from_then_on(database: OpenUnitOfW
     assert await renew(database, caller, 0, seconds=0)
     assert await standing(database, caller) == set()
     assert not await renew(database, caller, 1)
+
+
+async def test_who_prolongs_it_keeps_the_rotation(database: OpenUnitOfWork) -> None:
+    caller = await sign_in(database, await add_user(database))
+    assert await renew(database, caller, 0)
+    for _ in range(3):
+        assert await prolong(database, caller, 1)
+    for rotation in (0, 2):
+        assert not await prolong(database, caller, rotation)
+    assert await standing(database, caller) == {caller}
+    assert await renew(database, caller, 1)
+
+
+async def test_all_who_prolong_it_at_once_may(database: OpenUnitOfWork) -> None:
+    caller = await sign_in(database, await add_user(database))
+    assert all(await asyncio.gather(*(prolong(database, caller, 0) for _ in range(8))))
+
+
+async def test_prolonged_it_lasts_so_long_from_then_on(database: OpenUnitOfWork) -> None:
+    caller = await sign_in(database, await add_user(database))
+    other = await sign_in(database, caller.user, "signin_2")
+    assert await prolong(database, caller, 0, seconds=0)
+    assert await standing(database, caller, other) == {other}
+    assert not await prolong(database, caller, 0)
+
+
+async def test_what_is_over_or_anothers_is_not_prolonged(database: OpenUnitOfWork) -> None:
+    ada, bob = await add_user(database, "ada"), await add_user(database, "bob")
+    expired = await sign_in(database, ada, "signin_1", seconds=0)
+    ended = await sign_in(database, bob, "signin_2")
+    await end_all(database, bob)
+    going_on = await sign_in(database, bob, "signin_3")
+    for caller in (expired, ended, replace(going_on, user=ada)):
+        assert not await prolong(database, caller, 0)
+    assert await standing(database, expired, ended, going_on) == {going_on}
+    assert await prolong(database, going_on, 0)
 
 
 async def test_what_has_expired_is_not_refreshed(database: OpenUnitOfWork) -> None:

@@ -147,6 +147,36 @@ async def test_a_stolen_refresh_token_is_of_no_use_for_long(server: Process) -> 
     await server.says("a refresh token was used twice")
 
 
+async def test_a_page_stays_signed_in_by_its_cookie_until_it_logs_out(server: Process) -> None:
+    await register(server)
+    async with server.http() as browser:  # it keeps cookies
+        origin = str(browser.base_url).rstrip("/")
+        browser.headers.update({"Origin": origin, "Sec-Fetch-Site": "same-origin"})
+        credentials = {"username": "ada", "password": PASSWORD, "cookie": True}
+        logged_in = await browser.post("/api/auth/login", json=credentials)
+        cookie = browser.cookies["llm_chat_refresh"]
+        once = await browser.post("/api/auth/refresh", json={"cookie": True})
+        twice = await browser.post("/api/auth/refresh", json={"cookie": True})
+        for reply in (logged_in, once, twice):
+            assert reply.status_code == 200
+            assert "refresh_token" not in reply.json()
+            token = reply.json()["access_token"]
+            assert await status_of(server, "/api/auth/me", token) == 200
+        cookies = {cookie, browser.cookies["llm_chat_refresh"]}
+        for headers in ({"Origin": "http://evil"}, {"Sec-Fetch-Site": "cross-site"}):
+            reply = await browser.post("/api/auth/refresh", json={"cookie": True}, headers=headers)
+            assert (reply.status_code, reply.json()["code"]) == (403, "foreign_origin")
+        bearing = {"Authorization": f"Bearer {twice.json()['access_token']}"}
+        assert (await browser.post("/api/auth/logout", headers=bearing)).status_code == 204
+        assert "llm_chat_refresh" not in browser.cookies
+        reply = await browser.post("/api/auth/refresh", json={"cookie": True})
+        assert (reply.status_code, reply.json()["code"]) == (401, "not_signed_in")
+        kept = {"Cookie": f"llm_chat_refresh={cookie}"}
+        reply = await browser.post("/api/auth/refresh", json={"cookie": True}, headers=kept)
+        assert (reply.status_code, reply.json()["code"]) == (401, "invalid_token")
+    assert not any(cookie in server.log for cookie in cookies)
+
+
 @pytest.mark.parametrize("how", ["log_out", "delete_user"])
 async def test_what_is_open_ends_with_the_log_out_or_the_user(server: Process, how: str) -> None:
     ada, bob = [(await register(server, name))["access_token"] for name in ("ada", "bob")]
@@ -239,6 +269,12 @@ async def test_no_secret_is_in_a_file_or_in_the_log(tmp_path: Path) -> None:
         made = await post(server, "/api/user/tokens", token, name="a-name-that-is-found")
         used, unused = await ticket(server, token), await ticket(server, token)
         secrets += [token, shown["refresh_token"], made["token"], used, unused]
+        async with server.http() as browser:
+            credentials = {"username": "ada", "password": PASSWORD, "cookie": True}
+            await browser.post("/api/auth/login", json=credentials)
+            reply = await browser.post("/api/auth/refresh", json={"cookie": True})
+            assert reply.status_code == 200
+            secrets += [reply.json()["access_token"], browser.cookies["llm_chat_refresh"]]
         async with server.websocket(f"?ticket={used}") as socket:
             await hear(socket)
         async with server.http() as http:
