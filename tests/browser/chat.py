@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.end_to_end.processes import PATIENCE, Json, Process, process
 from tests.faults.fault_proxy import FaultProxy, fault_proxy
-from tests.upstream import Upstream, upstream
+from tests.upstream import Upstream, hello, upstream
 
 SETTINGS: Final = {
     "OPENAI_MODEL": "gpt-real",
@@ -19,6 +19,12 @@ SETTINGS: Final = {
     "SHUTDOWN_GRACE": "1",
     "SIMULATED_DELAY": "0",
 }
+
+
+@dataclass(frozen=True)
+class Server:
+    process: Process
+    model: Upstream
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,16 @@ class Chat:
             await self.call("POST", "/api/chat/message", json=body)
         return session_id
 
+    async def forget_all(self) -> None:
+        """What there is of the user, and what the model was told to say."""
+        self.model.answers(hello)
+        while sessions := await self.sessions():
+            for session in sessions:
+                await self.call("DELETE", f"/api/chat/sessions/{session['session_id']}")
+        for api in (await self.get("/api/user/apis"))["items"]:
+            await self.call("DELETE", f"/api/user/apis/{api['id']}")
+        self.model.calls.clear()
+
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """For what tells nobody that it has changed."""
@@ -85,11 +101,14 @@ def _port(process: Process) -> int:
 
 
 @asynccontextmanager
-async def chat(folder: Path, **settings: str) -> AsyncIterator[Chat]:
+async def server(folder: Path, **settings: str) -> AsyncIterator[Server]:
     async with upstream() as model:
         env = {"OPENAI_BASE_URL": model.base_url, **SETTINGS, **settings}
-        async with (
-            process(folder, **env) as running,
-            fault_proxy(_port(running)) as way,
-        ):
-            yield Chat(running, way, model)
+        async with process(folder, **env) as running:
+            yield Server(running, model)
+
+
+@asynccontextmanager
+async def reached(server: Server) -> AsyncIterator[Chat]:
+    async with fault_proxy(_port(server.process)) as way:
+        yield Chat(server.process, way, server.model)

@@ -9,19 +9,21 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.browser import browsers
-from tests.browser.chat import Chat
-from tests.browser.chat import chat as started
+from tests.browser.chat import Chat, Server, reached
+from tests.browser.chat import server as started
 from tests.browser.visitor import PATIENCE, TELL_VIOLATIONS, Visitor, at_page
 from tests.upstream import Upstream
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "settings(**environment): of the process, for this test")
+    config.addinivalue_line(
+        "markers", "own_process(**environment): of this test, which ends it or needs these settings"
+    )
 
 
 class Visit(Protocol):
     def __call__(
-        self, path: str = "/", beside: Visitor | None = None, **wishes: Any
+        self, path: str | None = "/", beside: Visitor | None = None, **wishes: Any
     ) -> Awaitable[Visitor]:
         """Opens the page in a new browser, or in another tab `beside` somebody; `wishes` are for
         the browser: `locale`, `viewport`, `color_scheme`, …"""
@@ -36,11 +38,25 @@ async def browser() -> AsyncIterator[Browser]:
         yield made
 
 
-@pytest_asyncio.fixture(loop_scope="package")
-async def chat(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Chat]:
-    marker = request.node.get_closest_marker("settings")
-    async with started(tmp_path, **(marker.kwargs if marker else {})) as made:
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """For all tests that are content with it: a start takes a second."""
+    async with started(tmp_path_factory.mktemp("server")) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def chat(
+    request: pytest.FixtureRequest, server: Server, tmp_path: Path
+) -> AsyncIterator[Chat]:
+    marker = request.node.get_closest_marker("own_process")
+    if marker is None:
+        async with reached(server) as made:
+            yield made
+            await made.forget_all()
+    else:
+        async with started(tmp_path, **marker.kwargs) as own, reached(own) as made:
+            yield made
 
 
 @pytest.fixture
@@ -53,7 +69,9 @@ async def visit(browser: Browser, chat: Chat) -> AsyncIterator[Visit]:
     """Nobody may have met an error that their test did not expect."""
     visitors: list[Visitor] = []
 
-    async def visited(path: str = "/", beside: Visitor | None = None, **wishes: Any) -> Visitor:
+    async def visited(
+        path: str | None = "/", beside: Visitor | None = None, **wishes: Any
+    ) -> Visitor:
         if beside is None:
             context = await browser.new_context(**{"locale": "en-GB", **wishes})
             context.set_default_timeout(PATIENCE)
@@ -62,7 +80,8 @@ async def visit(browser: Browser, chat: Chat) -> AsyncIterator[Visit]:
             context = beside.page.context
         visitor = await at_page(context)
         visitors.append(visitor)
-        await visitor.page.goto(chat.url + path)
+        if path is not None:
+            await visitor.page.goto(chat.url + path)
         return visitor
 
     yield visited

@@ -10,7 +10,7 @@ from typing import Literal
 from playwright.async_api import Browser
 
 from tests.browser import browsers
-from tests.browser.chat import Chat, chat
+from tests.browser.chat import Chat, reached, server
 from tests.browser.scenes import SCENES, SIZES, Scene, fill, sign_in
 from tests.browser.visitor import at_page
 
@@ -41,10 +41,13 @@ async def look(program: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as made:
         async with browsers.browser(program) as browser:
             for mode, scenes in SERVERS.items():
-                async with chat(Path(made) / mode, AUTH_MODE=mode) as running:
+                async with (
+                    server(Path(made) / mode, AUTH_MODE=mode) as running,
+                    reached(running) as chat,
+                ):
                     if mode == "open":
-                        await fill(running)
-                    await take(browser, running, scenes, folder)
+                        await fill(chat)
+                    await take(browser, chat, scenes, folder)
 
 
 if __name__ == "__main__":

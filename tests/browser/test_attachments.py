@@ -91,7 +91,7 @@ async def test_a_file_is_pasted(model: Upstream, visit: Visit) -> None:
     assert "What was pasted." in json.dumps(model.calls[-1].body)
 
 
-@pytest.mark.settings(UPLOAD_FILE_BYTES="1000")
+@pytest.mark.own_process(UPLOAD_FILE_BYTES="1000")
 @pytest.mark.parametrize(
     ("name", "text"), [("large.txt", "x" * 2000), ("archive.zip", "no text by its name")]
 )

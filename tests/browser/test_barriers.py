@@ -28,7 +28,7 @@ async def test_there_are_no_barriers(chat: Chat, visit: Visit, size: str, colour
     assert found == {name: [] for name in SCENES}
 
 
-@pytest.mark.settings(AUTH_MODE="required")
+@pytest.mark.own_process(AUTH_MODE="required")
 @pytest.mark.parametrize("size", SIZES)
 async def test_there_are_no_barriers_at_the_door(chat: Chat, visit: Visit, size: str) -> None:
     for colours in ("light", "dark"):

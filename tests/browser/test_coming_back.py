@@ -145,6 +145,7 @@ async def test_a_message_whose_acceptance_was_not_heard_is_sent_once(
     ]
 
 
+@pytest.mark.own_process
 async def test_the_process_is_killed_and_started_again_in_mid_answer(
     chat: Chat, model: Upstream, visit: Visit
 ) -> None:
@@ -162,6 +163,7 @@ async def test_the_process_is_killed_and_started_again_in_mid_answer(
     assert len(answer.calls) == 2
 
 
+@pytest.mark.own_process
 async def test_an_open_page_goes_on_after_a_restart_in_which_nothing_was_asked(
     chat: Chat, model: Upstream, visit: Visit
 ) -> None:

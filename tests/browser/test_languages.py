@@ -18,7 +18,7 @@ ALL_WORDS = """() => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const parent = walk.currentNode.parentElement;
-    if (!parent.closest("script, style, template, .text, [data-role=user], nav li, h1, option"))
+    if (!parent.closest("script, style, noscript, .text, [data-role=user], nav li, h1, option"))
       shown.push(walk.currentNode.data);
   }
   for (const each of document.querySelectorAll("[aria-label], [title], [placeholder], [alt]"))
@@ -91,7 +91,7 @@ async def test_nothing_is_left_in_english_on_the_chinese_page(
         await ada.page.keyboard.press("Escape")
 
 
-@pytest.mark.settings(AUTH_MODE="required")
+@pytest.mark.own_process(AUTH_MODE="required")
 async def test_the_door_is_chinese_too(visit: Visit) -> None:
     ada = await visit(locale="zh-CN")
     ada.expects("401")

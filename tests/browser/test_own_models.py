@@ -123,5 +123,5 @@ async def test_what_is_wrong_with_a_model_is_told_and_what_was_typed_stays(
         await dialog.get_by_label(name, exact=True).fill(value)
     await dialog.get_by_label("API key", exact=True).fill(KEY)
     await dialog.get_by_role("button", name="Save", exact=True).click()
-    await expect(ada.page.get_by_role("alert").filter(visible=True).first).to_contain_text("name")
+    await expect(dialog.get_by_text("This name is taken.")).to_be_visible()
     await expect(dialog.get_by_label("Model", exact=True)).to_have_value("other")

@@ -15,7 +15,7 @@ from tests.upstream import Upstream
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.settings(AUTH_MODE="required", ACCESS_CHECK_SECONDS="0.2"),
+    pytest.mark.own_process(AUTH_MODE="required", ACCESS_CHECK_SECONDS="0.2"),
 ]
 
 PASSWORD = "correct-horse-battery"
@@ -72,7 +72,7 @@ async def test_a_wrong_password_is_told_and_the_right_one_opens(
     await ada.reads("Me.")
     await sign_out(ada)
     await expect(ada.page.get_by_role("heading", name="Sign in")).to_be_visible()
-    await expect(ada.page.get_by_text("Who are you?")).to_have_count(0)
+    await expect(ada.page.get_by_text("Who are you?").filter(visible=True)).to_have_count(0)
     await fill(ada, "ada", "wrong-horse-battery")
     await ada.button("Sign in").click()
     wrong = ada.page.get_by_role("alert").filter(visible=True)
@@ -123,7 +123,7 @@ async def test_another_user_sees_nothing_of_the_former(model: Upstream, visit: V
     assert "secret draft" not in await ada.page.evaluate(KEPT)
 
 
-@pytest.mark.settings(AUTH_MODE="required", ACCESS_TOKEN_SECONDS="1", ACCESS_CHECK_SECONDS="0.2")
+@pytest.mark.own_process(AUTH_MODE="required", ACCESS_TOKEN_SECONDS="1", ACCESS_CHECK_SECONDS="0.2")
 async def test_an_access_token_that_ends_is_renewed_and_nobody_notices(
     chat: Chat, model: Upstream, visit: Visit
 ) -> None:

@@ -49,13 +49,13 @@ async def test_both_ask_and_both_see_the_same(chat: Chat, model: Upstream, visit
     await first.ask("From the first")
     await expect(second.questions).to_have_count(2)
     await second.ask("From the second")
-    for each in (first, second):
-        await expect(each.questions).to_contain_text(
-            ["Who are you?", "From the first", "From the second"]
-        )
+    await expect(second.questions).to_have_count(3)
     answer.end("First.")
     for each in (first, second):
         await expect(each.answers.locator(".text")).to_have_text(["Me.", "First.", "Second."])
+        await expect(each.questions).to_contain_text(
+            ["Who are you?", "From the first", "From the second"]
+        )
         order = await each.log.locator("article[data-role]").evaluate_all(
             "articles => articles.map(each => each.dataset.role)"
         )
