@@ -28,6 +28,7 @@ async def take(browser: Browser, chat: Chat, scenes: dict[str, Scene], folder: P
                     reduced_motion="reduce",
                     locale="en-GB",
                     device_scale_factor=2 if size == "phone" else 1,
+                    has_touch=size == "phone",
                 )
                 ada = await at_page(context)
                 await ada.page.goto(chat.url)
@@ -41,8 +42,10 @@ async def look(program: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as made:
         async with browsers.browser(program) as browser:
             for mode, scenes in SERVERS.items():
+                place = Path(made) / mode
+                place.mkdir()
                 async with (
-                    server(Path(made) / mode, AUTH_MODE=mode) as running,
+                    server(place, AUTH_MODE=mode) as running,
                     reached(running) as chat,
                 ):
                     if mode == "open":

@@ -1,11 +1,14 @@
 """The first minute at the page."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import Response, expect
+from playwright.async_api import Response, Route, expect
 
 from tests.browser.chat import Chat
 from tests.browser.conftest import Visit
 from tests.browser.told import Told, whole
+from tests.browser.visitor import PATIENCE
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -87,6 +90,35 @@ async def test_looking_and_new_chats_make_no_session_until_something_is_sent(
     await ada.ask("And you?")
     await ada.reads("Me.")
     assert [session["title"] for session in await chat.sessions()] == ["And you?", "Who are you?"]
+
+
+async def test_a_chat_that_begins_slowly_is_not_taken_for_one_that_is_gone(
+    chat: Chat, model: Upstream, visit: Visit
+) -> None:
+    model.answers(whole("Me."))
+    await chat.add_session("Old")
+    listed, made = asyncio.Event(), asyncio.Event()
+    heard = asyncio.Event()
+
+    async def hold(route: Route, until: asyncio.Event) -> None:
+        await until.wait()
+        await route.continue_()
+
+    ada = await visit(None)
+    ada.expects("404", "WebSocket")
+    ada.page.on("websocket", lambda each: each.on("framereceived", lambda _: heard.set()))
+    await ada.page.route("**/api/chat/sessions?*", lambda route: hold(route, listed))
+    await ada.page.route("**/api/chat/session", lambda route: hold(route, made))
+    await ada.page.goto(chat.url)
+    await ada.ask("Who are you?")
+    await expect(ada.questions).to_have_count(1)
+    listed.set()
+    await expect(ada.link("Old")).to_be_visible()
+    await asyncio.wait_for(heard.wait(), PATIENCE / 1000)
+    made.set()
+    await ada.reads("Me.")
+    await expect(ada.questions).to_contain_text(["Who are you?"])
+    await expect(ada.notice).to_have_count(0)
 
 
 async def test_what_comes_by_a_link_to_a_session_is_that_session(

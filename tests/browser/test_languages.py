@@ -5,11 +5,15 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from interface.problems import STATUS
 from tests.browser.chat import Chat
 from tests.browser.conftest import Visit
 from tests.browser.told import refuses, whole
 from tests.browser.visitor import Visitor
+from tests.end_to_end.processes import ROOT
 from tests.upstream import Upstream
+
+PAGE = ROOT / "interface/page"
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -32,6 +36,28 @@ NAMES = re.compile(
     r"https?://\S+|\b(URL|API|LLM|Chat|llm-chat|English|OpenAI|Markdown|Enter|Shift|Esc|gpt-real"
     r"|simulated(-long)?|kB|MB|PDF|DOCX)\b"
 )
+SAID = """async ([keys, codes]) => {
+  const {t, problemText, setLanguage} = await import("/page/words.js");
+  const said = () => [
+    ...keys.map((key) => [key, t(key)]),
+    ...codes.map((code) => [code, problemText({code, detail: `no words for ${code}`})]),
+  ];
+  setLanguage("zh-CN");
+  const chinese = Object.fromEntries(said());
+  setLanguage("en");
+  return Object.fromEntries(said().map(([key, text]) => [key, [text, chinese[key]]]));
+}"""
+NEVER_HERE = {
+    "answer_pending",
+    "bad_request",
+    "idempotency_conflict",
+    "method_not_allowed",
+    "not_found",
+    "token_not_found",
+    "too_many_tokens",
+    "unsupported_media_type",
+}
+"""Errors of what the page does not ask for."""
 LATIN = re.compile(r"[A-Za-z]{2,}")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -113,3 +139,22 @@ async def test_the_language_is_chosen_at_once_and_for_ever(visit: Visit) -> None
     await ada.dialog.get_by_role("combobox").first.select_option(label="English")
     await expect(ada.page.locator("html")).to_have_attribute("lang", "en")
     assert not CHINESE.search("".join(each for each in await words(ada) if each != "中文"))
+
+
+async def test_all_words_are_there_in_both_languages(visit: Visit) -> None:
+    ada = await visit()
+    scripts = {path.name: path.read_text("utf-8") for path in PAGE.glob("*.*")}
+    table = set(
+        re.findall(r"^  (\w+): \[", scripts["words.js"].partition("PROBLEMS")[0], re.MULTILINE)
+    )
+    named = r'\bt\(\s*"(\w+)"|\bbutton\(\s*"(\w+)"|data-t(?:-\w+)?="(\w+)"|"data-t": "(\w+)"'
+    used = {"".join(found) for text in scripts.values() for found in re.findall(named, text)}
+    assert used
+    assert used <= table
+    said = await ada.page.evaluate(SAID, [sorted(table), sorted(STATUS.keys() - NEVER_HERE)])
+    for key, (english, chinese) in said.items():
+        assert english != key, "it has no words"
+        assert not CHINESE.search(english), key
+        assert CHINESE.search(chinese), key
+        assert english.count("{") == chinese.count("{") == 0, key
+        assert not LATIN.search(NAMES.sub("", chinese)), key
