@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import pytest
 from playwright.async_api import Page, async_playwright
@@ -38,7 +38,7 @@ class Site:
 @contextmanager
 def served(policy: str | None = POLICY) -> Iterator[Site]:
     class Handler(SimpleHTTPRequestHandler):
-        extensions_map: ClassVar = {".js": "text/javascript", ".css": "text/css", "": "text/plain"}
+        extensions_map = {".js": "text/javascript", ".css": "text/css", "": "text/plain"}  # noqa: RUF012
 
         def do_GET(self) -> None:
             site.asked.append(self.path)
