@@ -25,7 +25,8 @@ class FaultProxy:
     """Listens on `port`, and speaks with whatever is on `target`."""
 
     def __init__(self, target: int) -> None:
-        self.target: Final = target
+        self.target = target
+        """A server that is started again may be on another."""
         self.port = 0
         self.mode = Mode.PASS
         self.delay = 0.0
