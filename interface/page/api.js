@@ -17,6 +17,9 @@ export class Problem extends Error {
   }
 }
 
+/** Where a session is. */
+export const pathOf = (sessionId) => `/api/chat/sessions/${encodeURIComponent(sessionId)}`;
+
 let access = null;
 let userId = null; // of who signed in
 let visits = 0; // counts, so that nobody gets the answer to what somebody before them asked

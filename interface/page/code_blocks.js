@@ -1,4 +1,5 @@
 // Blocks of code: with the language's name, a button that copies, and colours that come later.
+import { copyText } from "./clipboard.js";
 import { sanitizedCode } from "./sanitize.js";
 import { t } from "./words.js";
 
@@ -41,29 +42,6 @@ async function copy(code, button) {
   label(button, "copied");
   clearTimeout(button.copied);
   button.copied = setTimeout(() => label(button, "copyCode"), COPIED_MS);
-}
-
-/** @param {string} text @returns {Promise<boolean>} whether it is in the clipboard now */
-export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return copySelected(text); // over plain http there is no such clipboard
-  }
-}
-
-function copySelected(text) {
-  const focused = document.activeElement;
-  const area = element("textarea", "visually-hidden");
-  area.value = text;
-  area.readOnly = true;
-  document.body.append(area);
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  focused?.focus({ preventScroll: true });
-  return copied;
 }
 
 let library; // a promise of highlight.js, from when the first code needs it

@@ -1,6 +1,6 @@
 // One session as the page knows it: its turns, made of what the database keeps and of what the stream
 // tells since. No document here: who draws it listens to `change`.
-import { call } from "./api.js";
+import { call, pathOf } from "./api.js";
 
 const PAGE = 50; // messages at a time
 const ENDED = { done: "completed", stopped: "stopped", failed: "failed" };
@@ -62,7 +62,7 @@ export class Conversation extends EventTarget {
   }
 
   async #readLatest() {
-    const path = this.#path("/messages?order=desc&limit=");
+    const path = `${pathOf(this.sessionId)}/messages?order=desc&limit=`;
     const began = this.#accepted;
     let page = await call("GET", path + PAGE);
     let items = page.items;
@@ -89,7 +89,7 @@ export class Conversation extends EventTarget {
   async loadOlder() {
     const cursor = this.older;
     if (cursor === null) return;
-    const page = await call("GET", `${this.#path("/messages?order=desc&limit=")}${PAGE}&cursor=${encodeURIComponent(cursor)}`);
+    const page = await call("GET", `${pathOf(this.sessionId)}/messages?order=desc&limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`);
     if (this.older !== cursor) return;
     this.older = page.next_cursor;
     const turns = this.#turnsOf(page.items.reverse());
@@ -266,10 +266,6 @@ export class Conversation extends EventTarget {
     this.older = null;
     this.#live.clear();
     this.#changed();
-  }
-
-  #path(rest) {
-    return `/api/chat/sessions/${encodeURIComponent(this.sessionId)}${rest}`;
   }
 
   /** `grown` is the chunk by which the answer of `turn` has become longer, if that is all. */

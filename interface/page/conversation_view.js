@@ -1,7 +1,8 @@
 // Draws a conversation. Whatever is drawn already stays as it is: an answer that grows is grown, and
 // nothing else is touched.
 import { download } from "./api.js";
-import { announce, button, byId, copyText, h, notice, sizeText } from "./dom.js";
+import { copyText } from "./clipboard.js";
+import { announce, button, byId, h, notice, sizeText } from "./dom.js";
 import { hasEnded } from "./conversation.js";
 import { MarkdownView, renderMarkdown } from "./markdown.js";
 import { problemText, t } from "./words.js";

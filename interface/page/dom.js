@@ -77,24 +77,6 @@ export function clearNotices() {
   byId("notices").replaceChildren();
 }
 
-/** Copies a text; false if the browser does not let us. */
-export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Not to be had on plain http from another machine.
-    const field = h("textarea", { value: text, class: "unseen", "aria-hidden": "true" });
-    document.body.append(field);
-    const before = document.activeElement;
-    field.select();
-    const copied = document.execCommand("copy");
-    field.remove();
-    before?.focus();
-    return copied;
-  }
-}
-
 /** A number of bytes for people. */
 export function sizeText(bytes) {
   if (bytes < 1024) return `${bytes} B`;

@@ -1,7 +1,7 @@
 // What the user has sent and the server has not accepted yet. It is kept in the browser, so that neither
 // a cut line nor a reload loses it, and each message has a key, so that it arrives once however often it
 // is sent.
-import { call, Problem } from "./api.js";
+import { call, pathOf, Problem } from "./api.js";
 import { forgetOutgoing, keepOutgoing, outboxKept } from "./kept.js";
 
 const FIRST_WAIT = 1000; // ms
@@ -110,7 +110,7 @@ export class Outbox extends EventTarget {
 
   async #send({ key, sessionId, text, files, choices }, signal) {
     if (choices) await call("POST", "/api/chat/session", { body: { session_id: sessionId, ...choices }, signal });
-    return await call("POST", `/api/chat/sessions/${encodeURIComponent(sessionId)}/messages`, {
+    return await call("POST", `${pathOf(sessionId)}/messages`, {
       key, signal, body: { message: text, ...(files.length && { file_ids: files.map(({ id }) => id) }) },
     });
   }

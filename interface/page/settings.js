@@ -6,7 +6,7 @@ import { keepChoice } from "./kept.js";
 import { language, problemText, setLanguage, t } from "./words.js";
 
 /** `actions`: `modelsChanged()`, `personasChanged()`, `signOut()`. `user` is null before the sign-in. */
-export function openSettings(user, personas, actions) {
+export function openSettings(user, known, actions) {
   const dialog = h("dialog", { id: "settings", "aria-labelledby": "settings-title" });
   const draw = () => {
     const parts = [
@@ -15,7 +15,7 @@ export function openSettings(user, personas, actions) {
         h("h2", { id: "settings-title" }, t("settings")),
         h("button", { type: "button", class: "end", onclick: () => dialog.close() }, t("close")),
       ),
-      appearance(personas, actions),
+      appearance(known, actions),
     ];
     if (user) parts.push(models(actions));
     if (user && isSignedIn()) parts.push(account(user, dialog, actions));
@@ -43,7 +43,7 @@ function choice(id, key, options, chosen, onchange) {
   return h("div", { class: "field" }, h("label", { for: id }, t(key)), select);
 }
 
-function appearance(personas, actions) {
+function appearance({ personas, defaultPersona }, actions) {
   const root = document.documentElement;
   const languages = [["en", "English"], ["zh-CN", "中文"]];
   const themes = [["", t("themeSystem")], ["light", t("themeLight")], ["dark", t("themeDark")]];
@@ -60,11 +60,11 @@ function appearance(personas, actions) {
       else delete root.dataset.theme;
     }),
   );
-  if (personas?.names.length) {
-    const names = personas.names.map((name) => [name, name]);
+  if (personas.length) {
+    const names = personas.map((name) => [name, name]);
     const said = h("p", { role: "status" });
     section.append(
-      choice("default-persona", "personaForNew", names, personas.default, async (name) => {
+      choice("default-persona", "personaForNew", names, defaultPersona, async (name) => {
         said.textContent = "";
         try {
           await call("PUT", "/api/personas/default", { body: { name } });
