@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.async_api import FilePayload, Locator, expect
 
-from tests.browser.chat import Chat
+from tests.browser.chat import Chat, until
 from tests.browser.conftest import Visit
 from tests.browser.told import whole
 from tests.browser.visitor import Visitor
@@ -125,6 +125,13 @@ async def test_a_file_that_is_removed_is_not_sent(
     await uploaded(ada, "secret.txt", "kept.txt")
     await ada.button("Remove secret.txt").click()
     await uploaded(ada, "kept.txt")
+    session_id = await ada.session_id()
+
+    async def deleted() -> bool:
+        files = (await chat.get(f"/api/files/session/{session_id}"))["items"]
+        return [each["file_name"] for each in files] == ["kept.txt"]
+
+    await until(deleted)
     await ada.ask("What is it?")
     await ada.reads("Me.")
     told = json.dumps(model.calls[-1].body)

@@ -114,6 +114,31 @@ async def test_what_is_sent_while_the_network_is_away_is_kept_or_sent_once(
     assert asked == ["Are you there?", "And now?"]
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["in a session", "in a new chat"])
+async def test_what_waits_to_be_sent_outlives_the_page(
+    chat: Chat, model: Upstream, visit: Visit, begun: bool
+) -> None:
+    model.answers(whole("Here."))
+    ada = await visit()
+    ada.expects(*CUT)
+    if begun:
+        await ada.ask("Are you there?")
+        await ada.reads("Here.")
+    chat.way.refuse()
+    await ada.ask("And now?")
+    await expect(ada.questions.last).to_contain_text("And now?")
+    address = ada.page.url.removeprefix(chat.url)
+    await ada.page.goto("about:blank")
+    chat.way.heal()
+    again = await visit(address, beside=ada)
+    again.expects("404", "WebSocket")
+    await expect(again.questions).to_have_count(1 + begun)
+    await again.reads("Here.")
+    kept = await chat.messages(await again.session_id())
+    assert [each["content"] for each in kept if each["role"] == "user"].count("And now?") == 1
+    await expect(again.notice).to_have_count(0)
+
+
 async def test_a_message_whose_acceptance_was_not_heard_is_sent_once(
     chat: Chat, model: Upstream, visit: Visit
 ) -> None:

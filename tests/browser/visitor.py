@@ -14,7 +14,7 @@ from playwright.async_api import (
     expect,
 )
 
-PATIENCE: Final = 7_000.0
+PATIENCE: Final = 20_000.0
 """Milliseconds after which a test gives up; nothing asserts a shorter time."""
 CUT: Final = (r"net::ERR_", r"WebSocket connection to .* failed")
 """What a browser says by itself when the network is away."""
