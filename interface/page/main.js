@@ -564,6 +564,7 @@ byId("hide-side").addEventListener("click", () => showSide(false));
 byId("shade").addEventListener("click", () => showSide(false));
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || !document.body.classList.contains("side-open")) return;
+  if (document.querySelector("dialog[open], :popover-open")) return; // it was meant for that
   showSide(false);
   byId("show-side").focus();
 });
