@@ -20,6 +20,8 @@ export class Problem extends Error {
 /** Where a session is. */
 export const pathOf = (sessionId) => `/api/chat/sessions/${encodeURIComponent(sessionId)}`;
 
+const READ_WITHIN = 30_000; // ms: a line that is dead without a word would keep us waiting for minutes
+
 let access = null;
 let userId = null; // of who signed in
 let visits = 0; // counts, so that nobody gets the answer to what somebody before them asked
@@ -35,7 +37,7 @@ export function whenSignedOut(then) {
 
 /**
  * Asks the server: the JSON of its answer, or null if there is none. Raises Problem.
- * `options`: `body` (JSON), `key` (idempotency key), `signal`.
+ * `options`: `body` (JSON), `key` (idempotency key), `signal`. What only reads gives up after a while.
  */
 export async function call(method, path, options = {}) {
   const used = access;
@@ -52,6 +54,7 @@ export async function call(method, path, options = {}) {
 
 async function once(method, path, { body, key, signal } = {}) {
   const visit = visits;
+  signal ??= method === "GET" ? AbortSignal.timeout(READ_WITHIN) : undefined;
   const headers = {};
   if (access !== null) headers.Authorization = `Bearer ${access}`;
   if (key) headers["Idempotency-Key"] = key;
@@ -153,7 +156,9 @@ export function renew() {
   renewing ??= (async () => {
     const visit = visits;
     try {
-      const signedIn = await once("POST", "/api/auth/refresh", { body: { cookie: true } });
+      const signedIn = await once("POST", "/api/auth/refresh", {
+        body: { cookie: true }, signal: AbortSignal.timeout(READ_WITHIN),
+      });
       // In another tab somebody else has signed in: what is on this page is not theirs.
       if (userId !== null && signedIn.user.id !== userId) throw signedOut();
       keep(signedIn);
@@ -173,7 +178,7 @@ export function renew() {
 /** The query by which a socket is let in; empty where nobody has to sign in. Raises Problem. */
 export async function ticketQuery() {
   if (access === null) return "";
-  const { ticket } = await call("POST", "/api/auth/ticket");
+  const { ticket } = await call("POST", "/api/auth/ticket", { signal: AbortSignal.timeout(READ_WITHIN) });
   return `ticket=${encodeURIComponent(ticket)}`;
 }
 

@@ -9,6 +9,8 @@ const SHOW_COUNT_FROM = 30_000;
 
 const isTouch = () => matchMedia("(pointer: coarse)").matches;
 
+const asKept = ({ id, file_name, file_size, flaw }) => ({ id, file_name, file_size, flaw });
+
 /** `actions`: `send(text, files)`, `stop()`, and for files `session()` (the id of what is open) and `made(id)`. */
 export class Composer {
   #sessionId = ""; // "" is a chat that has not begun
@@ -140,8 +142,7 @@ export class Composer {
   }
 
   #keep() {
-    const files = this.#files.filter(({ id }) => id).map(({ id, file_name, file_size, flaw }) => ({ id, file_name, file_size, flaw }));
-    keepDraft(this.#sessionId, { text: this.field.value, files });
+    keepDraft(this.#sessionId, { text: this.field.value, files: this.#files.filter(({ id }) => id).map(asKept) });
   }
 
   #draw() {
@@ -221,7 +222,7 @@ export class Composer {
       return;
     }
     const draft = draftOf(sessionId) ?? { text: "", files: [] };
-    keepDraft(sessionId, { ...draft, files: this.#of(sessionId).filter(({ id }) => id).map(({ id, file_name, file_size }) => ({ id, file_name, file_size })) });
+    keepDraft(sessionId, { ...draft, files: this.#of(sessionId).filter(({ id }) => id).map(asKept) });
   }
 
   #drop(sessionId, file) {

@@ -87,6 +87,7 @@ export class Conversation extends EventTarget {
 
   /** What came before what is shown. Raises Problem. */
   async loadOlder() {
+    await this.#loading?.catch(() => {}); // it puts what it reads in the place of all
     const cursor = this.older;
     if (cursor === null) return;
     const page = await call("GET", `${pathOf(this.sessionId)}/messages?order=desc&limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`);

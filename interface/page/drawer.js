@@ -21,6 +21,7 @@ export function startDrawer() {
   byId("shade").addEventListener("click", () => showSide(false));
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !document.body.classList.contains("side-open")) return;
+    if (document.querySelector("dialog[open], :popover-open")) return; // it was meant for that
     showSide(false);
     byId("show-side").focus();
   });

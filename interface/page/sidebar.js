@@ -17,6 +17,7 @@ export class Sidebar {
   #all = false; // whether all of them are here
   #current = null;
   #reading = null;
+  #searching = false;
   #again = false;
 
   constructor(actions) {
@@ -72,6 +73,7 @@ export class Sidebar {
   }
 
   async #readNewest() {
+    const running = new Map(this.#running);
     const page = await call("GET", `/api/chat/sessions?limit=${PAGE}`);
     const oldest = page.items.at(-1)?.updated_at;
     const here = new Set(page.items.map(({ session_id }) => session_id));
@@ -84,8 +86,10 @@ export class Sidebar {
       const isNews = before && session.message_count > before.message_count && !before.isOurs;
       if (isNews && session.session_id !== this.#current) this.#unread.add(session.session_id);
       this.#sessions.set(session.session_id, session);
-      this.#running.delete(session.session_id);
+      // What the stream told meanwhile is newer.
+      if (this.#running.get(session.session_id) === running.get(session.session_id)) this.#running.delete(session.session_id);
     }
+    keepUnread(this.#unread);
     if (!this.loaded) this.#cursor = page.next_cursor;
     if (!page.next_cursor) this.#all = true;
     this.loaded = true;
@@ -104,7 +108,10 @@ export class Sidebar {
   async #search() {
     this.#draw();
     if (this.#all || !byId("search").value.trim()) return;
+    if (this.#searching) return; // what is typed meanwhile is looked for in what comes
+    this.#searching = true;
     const sessions = await callAll("/api/chat/sessions").catch(() => null);
+    this.#searching = false;
     if (!sessions) return;
     for (const session of sessions) {
       if (!this.#sessions.has(session.session_id)) this.#sessions.set(session.session_id, session);
@@ -147,8 +154,12 @@ export class Sidebar {
       this.#unread.add(sessionId);
       keepUnread(this.#unread);
     }
-    const changes = type === "snapshot" ? {} : { updated_at: new Date().toISOString() };
-    if (this.#sessions.has(sessionId)) this.put(sessionId, title ? { ...changes, title } : changes);
+    const session = this.#sessions.get(sessionId);
+    if (!session) return;
+    const now = new Date().toISOString();
+    // Our clock may be behind the server's.
+    const changes = type === "snapshot" || now < session.updated_at ? {} : { updated_at: now };
+    this.put(sessionId, title ? { ...changes, title } : changes);
   }
 
   #isRunning(session) {

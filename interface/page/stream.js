@@ -107,7 +107,7 @@ export class Stream extends EventTarget {
     } catch (problem) {
       if (this.#socket !== attempt) return;
       this.#socket = null;
-      if (problem.status !== 401) this.#later(problem.retryAfter);
+      this.#later(problem.retryAfter);
       return;
     }
     if (this.#socket !== attempt) return;
