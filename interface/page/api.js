@@ -1,6 +1,8 @@
 // Requests to the server, and by what right they are made. The access token lives in this module and
 // nowhere else; what outlives the page is a cookie that no script can read.
 
+const READ_WITHIN = 30_000; // ms: a line that is dead without a word would keep us waiting for minutes
+
 /** An answer that is an error (RFC 9457), or none at all (`code` "offline"). */
 export class Problem extends Error {
   constructor(shown, retryAfter = null) {
@@ -19,8 +21,6 @@ export class Problem extends Error {
 
 /** Where a session is. */
 export const pathOf = (sessionId) => `/api/chat/sessions/${encodeURIComponent(sessionId)}`;
-
-const READ_WITHIN = 30_000; // ms: a line that is dead without a word would keep us waiting for minutes
 
 let access = null;
 let userId = null; // of who signed in
