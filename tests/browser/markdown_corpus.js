@@ -32,13 +32,14 @@ window.randomText = ({ below, pick }, definitions) => {
   const words = definitions ? [...WORDS, DEFINITIONS[0]] : WORDS;
   const row = () => `| ${pick(words)} | ${pick(words)} |`;
   const many = (count, make) => Array.from({ length: below(count) }, (_, index) => make(index));
+  const item = (index) => pick(["- ", "- ", `${index + 1}. `, "  - "]);
   const pieces = [
     () => pick(STARTS) + pick(words),
     () => pick(STARTS) + pick(words) + " " + pick(words),
     () => pick(MARKS),
     () => (definitions ? pick(DEFINITIONS) : ""),
     () => ["| left | right |", "|---|--:|", ...many(8, row)].join("\n"),
-    () => many(9, (index) => pick(["- ", "- ", `${index + 1}. `, "  - "]) + pick(words)).join(pick(["\n", "\n\n"])),
+    () => many(9, (index) => item(index) + pick(words)).join(pick(["\n", "\n\n"])),
   ];
   return many(25, () => pick(pieces)()).join(pick(["\n", "\n", "\r\n"]));
 };
