@@ -42,7 +42,8 @@ def answer(question: str) -> str:
   text = chunks.join("");
 
   const thousands = () => Array.from({ length: words / 1000 }, () => []);
-  const measured = { grown: thousands(), grown_layout: thousands(), anew: thousands(), anew_layout: thousands() };
+  const ways = ["grown", "grown_layout", "anew", "anew_layout"];
+  const measured = Object.fromEntries(ways.map((way) => [way, thousands()]));
   const note = (way, index, render) => {
     const begun = performance.now();
     render();

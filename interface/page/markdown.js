@@ -225,7 +225,8 @@ export class MarkdownView {
     }
     let same = 0;
     const isSame = (old, { node, parent }) => old.parentNode === parent && old.isEqualNode(node);
-    while (same < Math.min(this.#loose.length, fresh.length) && isSame(this.#loose[same], fresh[same])) same++;
+    const comparable = Math.min(this.#loose.length, fresh.length);
+    while (same < comparable && isSame(this.#loose[same], fresh[same])) same++;
     for (const old of this.#loose.splice(same)) old.remove();
     for (const { node, parent } of fresh.slice(same)) {
       parent.append(node);
@@ -366,6 +367,9 @@ const partsOf = (node) => (node.className === "table" ? node.querySelector("tbod
 
 function isSameBlock(one, other) {
   if (one.isEqualNode(other)) return true;
-  const [left, right] = [one, other].map((node) => node.matches?.("figure.code") && node.querySelector("code"));
-  return Boolean(left && right) && left.textContent === right.textContent && left.className === right.className;
+  // Code may have been coloured meanwhile.
+  const codeOf = (node) => node.matches?.("figure.code") && node.querySelector("code");
+  const [left, right] = [codeOf(one), codeOf(other)];
+  if (!left || !right) return false;
+  return left.textContent === right.textContent && left.className === right.className;
 }

@@ -1,5 +1,4 @@
-// Tokens of Markdown -> nodes. All text is escaped here, and what comes of it is sanitised once more:
-// either alone would do.
+// Tokens of Markdown -> nodes. All text is escaped here, and what comes of it is sanitised once more.
 import { codeFigure } from "./code_blocks.js";
 import { sanitized } from "./sanitize.js";
 import { t } from "./words.js";

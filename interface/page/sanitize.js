@@ -24,7 +24,8 @@ DOMPurify.addHook("uponSanitizeAttribute", (element, attribute) => {
   } else if (attribute.attrName === "start") {
     attribute.keepAttr = element.nodeName === "OL";
   } else if (attribute.attrName === "align") {
-    attribute.keepAttr = /^T[DH]$/.test(element.nodeName) && /^(?:left|center|right)$/.test(attribute.attrValue);
+    const isSide = /^(?:left|center|right)$/.test(attribute.attrValue);
+    attribute.keepAttr = isSide && /^T[DH]$/.test(element.nodeName);
   }
 });
 

@@ -42,7 +42,8 @@ function wrong(root) {
       const allowed = attributes && Object.hasOwn(attributes, attribute) && attributes[attribute].test(value);
       if (!allowed) found.push(`${name} ${attribute}=${value.slice(0, 80)}`);
     }
-    if (name === "A" && !(element.href && element.target && element.rel)) found.push("a link that leads here");
+    const leadsAway = element.href && element.target && element.rel;
+    if (name === "A" && !leadsAway) found.push("a link that leads here");
     if (element.shadowRoot) found.push("a shadow root");
   }
   if (window.canary !== "untouched") found.push(`canary ${String(window.canary)}`);
@@ -94,7 +95,8 @@ window.hostile = async (texts, { seed, largest, by }) => {
   // What is in the page is painted, and whoever waits for that or for a free moment has had it.
   await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
   await new Promise((resolve) => requestIdleCallback(resolve, { timeout: 500 }));
-  for (const place of root.children) for (const problem of wrong(place)) found.push(["at the end", [problem]]);
+  const seen = [...root.children].flatMap(wrong);
+  if (seen.length > 0) found.push(["at the end", seen]);
   root.replaceChildren();
   return found;
 };

@@ -15,28 +15,31 @@ const WORDS = [
   "![image](http://i)", "<!-- note", "-->", "  trailing  ", "\t tabbed", "a_b_c", "1. x", "- y", "`` ` ``",
   "☃ 中文", "# no", "<div>", "</div>", "'quoted'", "<br>",
 ];
-const DEFINITIONS = ["[label]: http://q", "[other]: <http://e.f> 'Title'", "[label]:", '"title', "> [other]: http://n"];
+const DEFINITIONS = [
+  "[label]: http://q", "[other]: <http://e.f> 'Title'", "[label]:", '"title', "> [other]: http://n",
+];
 const STARTS = [
-  "", "", "", "", "- ", "* ", "+ ", "  - ", "   ", "    ", "1. ", "2. ", "3) ", "10. ", "> ", "> - ", "> > ", "# ",
-  "- [ ] ", "- [x] ", "- - ", "\t", "- \t",
+  "", "", "", "", "- ", "* ", "+ ", "  - ", "   ", "    ", "1. ", "2. ", "3) ", "10. ",
+  "> ", "> - ", "> > ", "# ", "- [ ] ", "- [x] ", "- - ", "\t", "- \t",
 ];
 const MARKS = [
-  "", "", "", "-", "1.", ">", "---", "===", "***", "| a | b |", "|---|:-:|", "--|--", "a | b", "```", "```js", "````",
-  "~~~", "  ```py", "   ```", "   x = 1", "#", "## heading ##", "<div>", "<!--", "<pre>", "</pre>", "- ```", "  ```",
-  "* * *",
+  "", "", "", "-", "1.", ">", "---", "===", "***", "| a | b |", "|---|:-:|", "--|--", "a | b",
+  "```", "```js", "````", "~~~", "  ```py", "   ```", "   x = 1", "#", "## heading ##",
+  "<div>", "<!--", "<pre>", "</pre>", "- ```", "  ```", "* * *",
 ];
 
 window.randomText = ({ below, pick }, definitions) => {
   const words = definitions ? [...WORDS, DEFINITIONS[0]] : WORDS;
   const row = () => `| ${pick(words)} | ${pick(words)} |`;
   const many = (count, make) => Array.from({ length: below(count) }, (_, index) => make(index));
+  const item = (index) => pick(["- ", "- ", `${index + 1}. `, "  - "]);
   const pieces = [
     () => pick(STARTS) + pick(words),
     () => pick(STARTS) + pick(words) + " " + pick(words),
     () => pick(MARKS),
     () => (definitions ? pick(DEFINITIONS) : ""),
     () => ["| left | right |", "|---|--:|", ...many(8, row)].join("\n"),
-    () => many(9, (index) => pick(["- ", "- ", `${index + 1}. `, "  - "]) + pick(words)).join(pick(["\n", "\n\n"])),
+    () => many(9, (index) => item(index) + pick(words)).join(pick(["\n", "\n\n"])),
   ];
   return many(25, () => pick(pieces)()).join(pick(["\n", "\n", "\r\n"]));
 };
