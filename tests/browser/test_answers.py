@@ -83,8 +83,9 @@ async def test_an_answer_is_copied_as_it_was_written(model: Upstream, visit: Vis
     await expect(ada.answer).to_have_attribute("data-state", "completed")
     await ada.answer.get_by_role("button", name="Copy", exact=True).click()
     assert await ada.page.evaluate("navigator.clipboard.readText()") == written
-    await ada.answer.get_by_role("button", name="Copy code").click()
-    await expect(ada.answer.get_by_role("button", name="Copied")).to_be_visible()
+    code = ada.answer.get_by_role("figure")
+    await code.get_by_role("button", name="Copy code").click()
+    await expect(code.get_by_role("button", name="Copied")).to_be_visible()
     copied = await ada.page.evaluate("navigator.clipboard.readText()")
     assert copied.rstrip("\n") == "print('<b>')"
 

@@ -51,9 +51,10 @@ async def test_who_listens_hears_when_an_answer_begins_and_ends_and_not_each_wor
     model: Upstream, visit: Visit
 ) -> None:
     answer = Told("Word ")
-    model.answers(answer)
+    model.answers(whole("Me."), answer)
     ada = await visit()
-    await expect(ada.box).to_be_editable()
+    await ada.ask("Are you there?")
+    await ada.reads("Me.")
     await ada.page.evaluate(
         """() => {
           window.heard = [];
