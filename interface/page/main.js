@@ -464,10 +464,17 @@ async function clear() {
   if (sessionId === null || !(await confirm(t("clearTitle"), t("clearText"), t("clear")))) return;
   await tried(async () => {
     await call("DELETE", `/api/chat/sessions/${encodeURIComponent(sessionId)}/messages`);
-    held.get(sessionId)?.cleared();
+    cleared(sessionId);
     composer.focus();
     tabs.postMessage({ type: "cleared", sessionId });
   });
+}
+
+function cleared(sessionId) {
+  const conversation = held.get(sessionId);
+  if (!conversation) return;
+  conversation.cleared();
+  readConversation(conversation);
 }
 
 tabs.addEventListener("message", ({ data }) => {
@@ -477,7 +484,7 @@ tabs.addEventListener("message", ({ data }) => {
     const message = outbox.withdraw(data.key);
     if (message) held.get(message.sessionId)?.withdraw(data.key);
   }
-  if (data.type === "cleared") held.get(data.sessionId)?.cleared();
+  if (data.type === "cleared") cleared(data.sessionId);
   if (data.type === "signed-out" && isSignedIn()) {
     dropAccess();
     forgetUser();
