@@ -259,6 +259,14 @@ export class Chat {
     notice(session ? `${titleOf(session)}: ${t("sessionGone")}` : t("sessionGone"));
   }
 
+  /** Somebody has cleared it. */
+  cleared(sessionId) {
+    const conversation = this.#held.get(sessionId);
+    if (!conversation) return;
+    conversation.cleared();
+    this.#read(conversation);
+  }
+
   /** All that the page has of a session that is no more. */
   forget(sessionId) {
     this.#held.delete(sessionId);

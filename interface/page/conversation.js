@@ -67,7 +67,7 @@ export class Conversation extends EventTarget {
     let page = await call("GET", path + PAGE);
     let items = page.items;
     // As far back as what is shown already: what lies between would be missing, or stay though it is gone.
-    const oldest = this.turns.find(({ question }) => question.id !== null)?.question.id ?? null;
+    const oldest = this.turns.find(({ question }) => question.id)?.question.id ?? null;
     while (this.loaded && oldest !== null && page.next_cursor && items.at(-1).id > oldest) {
       page = await call("GET", `${path}100&cursor=${encodeURIComponent(page.next_cursor)}`);
       items = items.concat(page.items);
@@ -93,7 +93,7 @@ export class Conversation extends EventTarget {
     const page = await call("GET", `${pathOf(this.sessionId)}/messages?order=desc&limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`);
     if (this.older !== cursor) return;
     this.older = page.next_cursor;
-    const turns = this.#turnsOf(page.items.reverse());
+    const turns = this.#turnsOf(page.items.reverse()).map((turn) => this.#merged(undefined, turn));
     // An answer whose question was on this page.
     const first = this.turns[0];
     const last = turns.at(-1);
@@ -261,11 +261,11 @@ export class Conversation extends EventTarget {
     this.#changed(turn);
   }
 
+  /** All that was; what was asked since has to be read. */
   cleared() {
-    this.#again = this.#loading !== null;
     this.turns = this.turns.filter(({ question }) => question.id === null);
     this.older = null;
-    this.#live.clear();
+    for (const [generationId, answer] of this.#live) if (hasEnded(answer)) this.#live.delete(generationId);
     this.#changed();
   }
 

@@ -63,7 +63,7 @@ whenSignedOut(() => leave(t("signedOutElsewhere")));
 chat.tabs.addEventListener("message", ({ data }) => {
   if (!user) return;
   if (data.type === "sessions") chat.readSessions();
-  if (data.type === "cleared") chat.held(data.sessionId)?.cleared();
+  if (data.type === "cleared") chat.cleared(data.sessionId);
   if (data.type === "withdrawn") {
     const message = chat.outbox.withdraw(data.key);
     if (message) chat.held(message.sessionId)?.withdraw(data.key);

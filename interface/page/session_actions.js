@@ -33,7 +33,7 @@ export async function clear(chat) {
   const sessionId = chat.current;
   if (sessionId === null || !(await confirm(t("clearTitle"), t("clearText"), t("clear")))) return;
   await call("DELETE", `${pathOf(sessionId)}/messages`);
-  chat.held(sessionId)?.cleared();
+  chat.cleared(sessionId);
   chat.composer.focus();
   chat.tabs.postMessage({ type: "cleared", sessionId });
 }
