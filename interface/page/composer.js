@@ -86,6 +86,12 @@ export class Composer {
     this.#elsewhere.set(sessionId, [...files, ...(this.#elsewhere.get(sessionId) ?? draft.files)]);
   }
 
+  /** Nothing can be written, or it can again. */
+  enable(is) {
+    this.form.inert = !is;
+    this.field.disabled = !is;
+  }
+
   /** Whether an answer is being written, which can be stopped. */
   answering(is) {
     const stop = byId("stop");
@@ -185,7 +191,7 @@ export class Composer {
 
   /** Sends files to the server, one after the other, for the session that is open now. */
   async #add(chosen) {
-    if (!chosen.length) return;
+    if (!chosen.length || this.field.disabled) return;
     const sessionId = this.actions.session();
     const files = chosen.map((blob) => ({
       id: null, file_name: blob.name || "file", file_size: blob.size, progress: 0, abort: () => {}, blob,

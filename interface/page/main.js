@@ -19,6 +19,7 @@ let user = null;
 /** `reason` is why somebody has to sign in again. */
 async function start(reason = null) {
   let wait = 500;
+  chat.composer.enable(false); // whose draft would it be?
   for (;;) {
     try {
       user = (reason === null ? await enter() : null) ?? (await askWho(reason));
@@ -34,6 +35,7 @@ async function start(reason = null) {
   byId("connection").textContent = "";
   byId("chat").hidden = false;
   keepFor(user.id);
+  chat.composer.enable(true);
   await chat.start(sessionOfAddress());
 }
 

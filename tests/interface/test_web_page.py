@@ -1,4 +1,5 @@
 import gzip
+import re
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -249,6 +250,18 @@ def test_the_page_is_found_wherever_the_product_is_installed() -> None:
     assert read_page().keys() == kept
     for path, asset in assets.items():
         assert asset.plain.content == (folder / path).read_bytes()
+
+
+def test_all_modules_of_the_first_load_are_asked_for_at_once() -> None:
+    page = {name: text.decode() for name, text in read_page().items()}
+    needed, open_ends = set[str](), ["main.js"]
+    while open_ends:
+        module = open_ends.pop()
+        needed.add(module)
+        imported = re.findall(r'^import .*"\./(.+)";$', page[module], re.MULTILINE)
+        open_ends += set(imported) - needed
+    named = re.findall(r'(?:modulepreload" href|module" src)="/page/(.+?)"', page["index.html"])
+    assert sorted(named) == sorted(needed)
 
 
 def test_folders_within_the_page_are_read_as_well(tmp_path: Path) -> None:
