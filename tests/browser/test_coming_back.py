@@ -121,6 +121,7 @@ async def test_what_waits_to_be_sent_outlives_the_page(
     model.answers(whole("Here."))
     ada = await visit()
     ada.expects(*CUT)
+    await expect(ada.box).to_be_editable()
     if begun:
         await ada.ask("Are you there?")
         await ada.reads("Here.")
@@ -137,6 +138,34 @@ async def test_what_waits_to_be_sent_outlives_the_page(
     kept = await chat.messages(await again.session_id())
     assert [each["content"] for each in kept if each["role"] == "user"].count("And now?") == 1
     await expect(again.notice).to_have_count(0)
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "written"])
+async def test_what_is_written_before_the_server_has_said_who_is_here_is_not_lost(
+    chat: Chat, model: Upstream, visit: Visit, sent: bool
+) -> None:
+    model.answers(whole("Here."))
+    ada = await visit(None)
+    ada.expects(*CUT)
+    await ada.page.route("**/api/auth/*", lambda route: route.abort())
+    await ada.page.goto(chat.url)
+    await expect(ada.connection).not_to_be_empty()
+    writes = await ada.box.is_visible() and await ada.box.is_editable()
+    if writes:
+        await ada.box.fill("Are you there?")
+        if sent:
+            await ada.box.press("Enter")
+    await ada.page.unroute("**/api/auth/*")
+    await expect(ada.connection).to_be_empty()
+    if not writes:  # one may be kept from it; then nothing can be lost
+        await ada.box.fill("Are you there?")
+    if not (writes and sent):
+        await expect(ada.box).to_have_value("Are you there?")
+        await ada.box.press("Enter")
+    await ada.reads("Here.")
+    await expect(ada.questions).to_contain_text(["Are you there?"])
+    kept = await chat.messages(await ada.session_id())
+    assert [each["content"] for each in kept] == ["Are you there?", "Here."]
 
 
 async def test_a_message_whose_acceptance_was_not_heard_is_sent_once(
