@@ -184,7 +184,7 @@ class TurnView {
     this.question.setAttribute("aria-label", t("you"));
     const waits = question.id === null;
     this.question.classList.toggle("waits", waits);
-    const parts = [h("div", { class: "text plain", dir: "auto" }, question.text ?? "")];
+    const parts = [h("div", { class: "text written", dir: "auto" }, question.text ?? "")];
     if (question.files.length) {
       parts.push(h("ul", { class: "files" }, ...question.files.map((file) => h("li", {}, fileButton(file)))));
     }
