@@ -20,7 +20,7 @@ export class QuestionView {
     this.element.hidden = text === null;
     this.element.setAttribute("aria-label", t("you"));
     this.element.classList.toggle("waits", waits);
-    this.element.replaceChildren(h("div", { class: "text plain", dir: "auto" }, text ?? ""));
+    this.element.replaceChildren(h("div", { class: "text written", dir: "auto" }, text ?? ""));
     if (files.length) {
       this.element.append(h("ul", { class: "files" }, ...files.map((file) => h("li", {}, fileButton(file)))));
     }

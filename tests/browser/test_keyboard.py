@@ -91,6 +91,7 @@ async def test_enter_sends_and_shift_enter_is_a_new_line(
     await expect(ada.box).to_be_focused()
     [question, _] = await chat.messages(await ada.session_id())
     assert question["content"] == "One\nTwo"
+    assert "One\nTwo" in await ada.questions.last.inner_text()
 
 
 async def test_nothing_but_space_is_not_sent(chat: Chat, visit: Visit) -> None:
