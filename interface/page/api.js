@@ -213,7 +213,7 @@ export function upload(sessionId, file, onProgress) {
 }
 
 /** Opens an attachment: a link could not say who asks. Raises Problem. */
-export async function download(file) {
+export async function download(file, isAgain = false) {
   const headers = access === null ? {} : { Authorization: `Bearer ${access}` };
   let reply;
   try {
@@ -221,9 +221,9 @@ export async function download(file) {
   } catch {
     throw new Problem({ code: "offline" });
   }
-  if (reply.status === 401 && access !== null) {
+  if (reply.status === 401 && access !== null && !isAgain) {
     await renew();
-    return await download(file);
+    return await download(file, true);
   }
   if (!reply.ok) throw problemOf(reply.status, await reply.text(), null);
   const address = URL.createObjectURL(await reply.blob());

@@ -333,7 +333,15 @@ export class Chat {
     if (choices && this.sidebar.get(sessionId)) this.sidebar.put(sessionId, { isOurs: false });
     this.stream.follow(sessionId, { first: sessionId === this.current });
     if (this.#early.delete(sessionId) && conversation) this.#read(conversation);
-    this.tabs.postMessage({ type: "sessions" });
+    this.tabs.postMessage({ type: "accepted", key, reply });
+    this.readSessions();
+  }
+
+  /** Another tab has sent it: what a reloaded page finds waiting is tried by all. */
+  acceptedElsewhere({ key, reply }) {
+    const message = this.outbox.withdraw(key);
+    if (message) this.#held.get(message.sessionId)?.accept(key, reply);
+    if (message?.choices) this.sidebar.put(message.sessionId, { isOurs: false });
     this.readSessions();
   }
 

@@ -65,7 +65,11 @@ export function announce(text) {
 /** An error that stays until it is read. */
 export function notice(text) {
   const shown = h("div", { class: "notice", role: "alert" }, h("span", {}, text));
-  shown.append(button("dismiss", () => shown.remove()));
+  const dismiss = () => {
+    shown.remove();
+    byId("message").focus({ preventScroll: true }); // the button had it
+  };
+  shown.append(button("dismiss", dismiss));
   const notices = byId("notices");
   const same = [...notices.children].find((other) => other.firstChild.textContent === text);
   same?.remove();

@@ -65,6 +65,7 @@ whenSignedOut(() => leave(t("signedOutElsewhere")));
 chat.tabs.addEventListener("message", ({ data }) => {
   if (!user) return;
   if (data.type === "sessions") chat.readSessions();
+  if (data.type === "accepted") chat.acceptedElsewhere(data);
   if (data.type === "cleared") chat.cleared(data.sessionId);
   if (data.type === "withdrawn") {
     const message = chat.outbox.withdraw(data.key);

@@ -26,6 +26,7 @@ export async function remove(chat, session) {
   }
   for (const { key } of chat.outbox.of(id)) chat.outbox.withdraw(key);
   chat.forget(id);
+  chat.composer.focus(); // the menu that had it is gone
   chat.tabs.postMessage({ type: "sessions" });
 }
 

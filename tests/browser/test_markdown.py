@@ -317,7 +317,7 @@ MEANT: Final = [
     ("a&copy;b &amp; &lt; &nosuch; \\&lt;", "<p>a©b &amp; &lt; &amp;nosuch; &amp;lt;</p>"),
     (
         "|a|b|\n|:-|-:|\n|c<br>d|e\\|f|",
-        '<div class="table" tabindex="0" role="group" aria-label="table"><table><thead><tr>'
+        '<div class="table" tabindex="0" role="group" aria-label="Table"><table><thead><tr>'
         '<th align="left">a</th><th align="right">b</th></tr></thead><tbody><tr>'
         '<td align="left">c<br>d</td><td align="right">e|f</td></tr></tbody></table></div>',
     ),
