@@ -288,6 +288,31 @@ async def test_what_one_tab_does_not_want_to_send_any_more_no_tab_sends(
     assert [each["content"] for each in await chat.messages(session_id)] == ["Wanted", "Here."]
 
 
+async def test_what_one_tab_has_sent_waits_in_no_other(
+    chat: Chat, model: Upstream, visit: Visit
+) -> None:
+    model.answers(whole("Here."))
+    session_id = await chat.add_session("One")
+    ada = await visit(f"/#/{session_id}")
+    other = await visit(f"/#/{session_id}", beside=ada)
+    for each in (ada, other):
+        each.expects("503")
+
+    async def refuse(route: Route) -> None:
+        await (route.fulfill(**BUSY) if route.request.method == "POST" else route.fallback())
+
+    await ada.page.route(MESSAGES, refuse)
+    await other.page.route(MESSAGES, refuse)
+    await ada.ask("Are you there?")
+    await other.page.reload()
+    await expect(other.button("Don't send")).to_be_visible()
+    await ada.page.unroute(MESSAGES, refuse)
+    await ada.reads("Here.")
+    await expect(other.button("Don't send")).to_have_count(0)
+    await other.reads("Here.")
+    assert len(await chat.messages(session_id)) == 2
+
+
 async def test_drafts_live_in_a_browser_that_keeps_nothing(
     chat: Chat, model: Upstream, visit: Visit
 ) -> None:
