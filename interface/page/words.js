@@ -104,7 +104,7 @@ const WORDS = {
     "Any OpenAI-compatible server. Your key is stored encrypted and never shown again.",
     "任何兼容 OpenAI 的服务器。密钥将加密保存，不会再次显示。",
   ],
-  noModels: ["You have no own models.", "您还没有自己的模型。"],
+  noModels: ["You have no models of your own yet.", "您还没有自己的模型。"],
   addModel: ["Add a model", "添加模型"],
   editModel: ["Edit {name}", "编辑 {name}"],
   name: ["Name", "名称"],
