@@ -15,6 +15,7 @@ const asKept = ({ id, file_name, file_size, flaw }) => ({ id, file_name, file_si
 export class Composer {
   #sessionId = ""; // "" is a chat that has not begun
   #files = []; // of what is open: {id, file_name, file_size, flaw, progress, abort, failed}
+  #soon = false; // whether to send it as soon as its files are here
   #elsewhere = new Map(); // session id -> files, also those on their way
 
   constructor(actions) {
@@ -22,7 +23,10 @@ export class Composer {
     this.form = byId("composer");
     this.field = byId("message");
     this.list = byId("attached");
-    this.field.addEventListener("input", () => this.#changed());
+    this.field.addEventListener("input", () => {
+      this.#soon = false; // more is to come
+      this.#changed();
+    });
     this.field.addEventListener("keydown", (event) => this.#key(event));
     this.field.addEventListener("paste", (event) => this.#paste(event));
     this.form.addEventListener("submit", (event) => {
@@ -41,6 +45,7 @@ export class Composer {
 
   /** Shows the draft of this session; "" for a chat that has not begun. */
   open(sessionId) {
+    this.#soon = false;
     this.#elsewhere.set(this.#sessionId, this.#files);
     this.#sessionId = sessionId;
     const draft = draftOf(sessionId);
@@ -128,8 +133,11 @@ export class Composer {
 
   #send() {
     const text = this.field.value.trim().toWellFormed();
-    if (!text || this.#busy || this.#length > MOST_CHARACTERS) {
+    const sendable = text && this.#length <= MOST_CHARACTERS;
+    this.#soon = Boolean(sendable) && this.#busy;
+    if (!sendable || this.#busy) {
       this.field.focus();
+      this.#draw();
       return;
     }
     // No message may name one whose text could not be read.
@@ -157,7 +165,7 @@ export class Composer {
     const count = this.field.value.length > SHOW_COUNT_FROM ? this.#length : 0;
     const over = count - MOST_CHARACTERS;
     byId("composer-hint").textContent =
-      over > 0 ? t("hintTooLong", { count, over }) : this.#busy ? t("hintUploading") : isTouch() ? "" : t("hintKeys");
+      over > 0 ? t("hintTooLong", { count, over }) : this.#busy ? t(this.#soon ? "hintSoon" : "hintUploading") : isTouch() ? "" : t("hintKeys");
     byId("composer-hint").classList.toggle("wrong", over > 0);
     byId("send").setAttribute("aria-disabled", String(!this.field.value.trim() || this.#busy || over > 0));
     this.list.hidden = !this.#files.length;
@@ -181,6 +189,7 @@ export class Composer {
   }
 
   #remove(file) {
+    this.#soon = false;
     this.#files = this.#files.filter((other) => other !== file);
     file.abort?.();
     // Gone for the user anyway; with the session at the latest.
@@ -218,13 +227,16 @@ export class Composer {
       const kept = await sending.done;
       Object.assign(file, { id: kept.id, file_name: kept.file_name, file_size: kept.file_size, flaw: kept.error ?? null });
     } catch (problem) {
+      this.#soon = false;
       this.#drop(sessionId, file);
       if (problem.name !== "AbortError") notice(`${file.file_name}: ${problemText(problem)}`);
     }
     file.abort = null;
     file.blob = null;
     if (sessionId === this.#sessionId) {
+      this.#soon &&= !file.flaw;
       this.#changed();
+      if (this.#soon && !this.#busy) this.#send();
       return;
     }
     const draft = draftOf(sessionId) ?? { text: "", files: [] };

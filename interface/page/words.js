@@ -54,7 +54,8 @@ const WORDS = {
   unreadFile: ["Its text could not be read.", "无法读取其文字内容。"],
   dropHere: ["Drop files here", "将文件拖放到此处"],
   hintKeys: ["Enter sends, Shift+Enter begins a new line.", "按 Enter 发送，按 Shift+Enter 换行。"],
-  hintUploading: ["Files are being uploaded; sending is possible in a moment.", "文件正在上传，稍后即可发送。"],
+  hintUploading: ["Files are being uploaded.", "文件正在上传。"],
+  hintSoon: ["It is sent as soon as its files are uploaded.", "文件上传完成后即会发送。"],
   hintTooLong: [
     "{count} characters: {over} too many.",
     "共 {count} 个字符，超出 {over} 个。",

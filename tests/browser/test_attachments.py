@@ -1,9 +1,11 @@
 """Files that go with a message."""
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
-from playwright.async_api import FilePayload, Locator, expect
+from playwright.async_api import FilePayload, Locator, Route, expect
 
 from tests.browser.chat import Chat, until
 from tests.browser.conftest import Visit
@@ -146,3 +148,69 @@ async def test_html_in_names_of_files_is_text(visit: Visit) -> None:
     await uploaded(ada, name)
     await expect(ada.button(f"Remove {name}")).to_be_visible()
     await expect(ada.page.locator('img[src="x"]')).to_have_count(0)
+
+
+async def test_what_is_sent_while_its_files_are_on_their_way_waits_for_them(
+    chat: Chat, model: Upstream, visit: Visit
+) -> None:
+    model.answers(whole("I have read it."))
+    ada = await visit()
+    come = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await ada.page.route("**/api/files/upload", slow)
+    await attach(ada, file("notes.txt", "The parcel leaves on Tuesday."))
+    await ada.ask("What is in it?")
+    await expect(ada.page.get_by_text("as soon as its files are uploaded")).to_be_visible()
+    await expect(ada.box).to_have_value("What is in it?")
+    come.set()
+    await ada.reads("I have read it.")
+    await expect(ada.box).to_have_value("")
+    assert "The parcel leaves on Tuesday." in json.dumps(model.calls[-1].body["messages"][-1])
+
+
+@pytest.mark.parametrize("change", ["more is written", "a file is refused"])
+async def test_what_was_to_wait_for_its_files_does_not_go_without_a_look(
+    chat: Chat, visit: Visit, change: str
+) -> None:
+    ada = await visit()
+    ada.expects("413")
+    come = asyncio.Event()
+    too_large: dict[str, Any] = {"status": 413, "json": {"code": "file_too_large", "status": 413}}
+
+    async def slow(route: Route) -> None:
+        await come.wait()
+        await (route.fulfill(**too_large) if "refused" in change else route.continue_())
+
+    await ada.page.route("**/api/files/upload", slow)
+    await attach(ada, file("notes.txt", "The parcel leaves on Tuesday."))
+    await ada.ask("What is")
+    if change == "more is written":
+        await ada.box.press_sequentially(" in it")
+    come.set()
+    if change == "more is written":
+        await uploaded(ada, "notes.txt")
+    else:
+        await expect(ada.notice).to_contain_text("notes.txt")
+    await expect(ada.page.get_by_text("Enter sends")).to_be_visible()
+    await expect(ada.questions).to_have_count(0)
+    assert "What is" in await ada.box.input_value()
+
+
+async def test_a_file_of_the_conversation_is_opened_as_it_was_given(
+    chat: Chat, model: Upstream, visit: Visit
+) -> None:
+    model.answers(whole("I have read it."))
+    ada = await visit()
+    await attach(ada, file("notes.txt", "The parcel leaves on Tuesday."))
+    await uploaded(ada, "notes.txt")
+    await ada.ask("What is in it?")
+    await ada.reads("I have read it.")
+    async with ada.page.expect_download() as coming:
+        await ada.questions.last.get_by_role("button", name="notes.txt").click()
+    download = await coming.value
+    assert download.suggested_filename == "notes.txt"
+    assert (await download.path()).read_text() == "The parcel leaves on Tuesday."
