@@ -1,9 +1,6 @@
 """The page's Markdown alone in a browser: an empty page, from a server of its own with the policy
 of the real one, which keeps what it was asked for."""
 
-import asyncio
-import os
-import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,15 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
+
+from interface.web_page import CONTENT_SECURITY_POLICY
+from tests.browser import browsers
 
 PAGE: Final = Path(__file__).parents[2] / "interface" / "page"
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
-    "trusted-types dompurify"
-)
 EMPTY: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Markdown</title>'
     '<meta http-equiv="x-dns-prefetch-control" content="off"><link rel="icon" href="data:,">'
@@ -36,7 +30,7 @@ class Site:
 
 
 @contextmanager
-def served(policy: str | None = POLICY) -> Iterator[Site]:
+def served(policy: str | None = CONTENT_SECURITY_POLICY) -> Iterator[Site]:
     class Handler(SimpleHTTPRequestHandler):
         extensions_map = {".js": "text/javascript", ".css": "text/css", "": "text/plain"}  # noqa: RUF012
 
@@ -73,24 +67,12 @@ def served(policy: str | None = POLICY) -> Iterator[Site]:
         thread.join()
 
 
-def chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next(filter(None, map(shutil.which, names)), None)
-
-
 @asynccontextmanager
 async def opened(address: str) -> AsyncIterator[Page]:
-    executable = chromium()
-    if executable is None:
-        pytest.skip("There is no Chromium on the PATH.")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox"] if os.getuid() == 0 else []
-        )
-        try:
-            page = await browser.new_page()
-            await page.goto(address)
-            yield page
-        finally:
-            await browser.close()
-            await asyncio.sleep(0)
+    program = browsers.installed()
+    if program is None:
+        pytest.skip(browsers.MISSING)
+    async with browsers.browser(program) as browser:
+        page = await browser.new_page()
+        await page.goto(address)
+        yield page

@@ -10,8 +10,9 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Dialog, Page
 
+from interface.web_page import CONTENT_SECURITY_POLICY
 from tests.browser.hostile_markdown import CATEGORIES, PAYLOADS
-from tests.browser.markdown_bench import POLICY, Site, opened, served
+from tests.browser.markdown_bench import Site, opened, served
 
 CHECKS: Final = Path(__file__).with_name("hostile_checks.js").read_text(encoding="utf-8")
 CONTEXTS: Final = (
@@ -57,7 +58,7 @@ class Hostile:
 
 
 @asynccontextmanager
-async def hostile(policy: str | None = POLICY) -> AsyncIterator[Hostile]:
+async def hostile(policy: str | None = CONTENT_SECURITY_POLICY) -> AsyncIterator[Hostile]:
     with served(policy) as site:
         async with opened(site.address) as page:
             await page.evaluate(f"{CHECKS}\nundefined")  # a function would be called

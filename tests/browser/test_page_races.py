@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import FilePayload, Page, Route, expect
+from playwright.async_api import BrowserContext, FilePayload, Page, Route, expect
 
 from tests.browser.chat import Chat, until
 from tests.browser.conftest import Visit
@@ -78,9 +78,27 @@ def text_file(name: str) -> FilePayload:
     return FilePayload(name=name, mimeType="text/plain", buffer=b"words")
 
 
+ROUND_TRIPS: Final = """async () => {
+  for (let trip = 0; trip < 10; trip += 1) await (await fetch("/healthz")).text();
+}"""
+
+
+@asynccontextmanager
+async def refused(routed: Page | BrowserContext) -> AsyncIterator[None]:
+    """No message is accepted."""
+
+    async def refuse(route: Route) -> None:
+        await (route.fulfill(**BUSY) if route.request.method == "POST" else route.fallback())
+
+    await routed.route(MESSAGES, refuse)
+    yield
+    await routed.unroute(MESSAGES, refuse)
+
+
 async def settle(visitor: Visitor) -> None:
-    """What the page was told until now has been worked off."""
-    await visitor.page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
+    """What the page was told until now has been worked off: it has been to the server and back
+    more often than anything that it does at once takes."""
+    await visitor.page.evaluate(ROUND_TRIPS)
 
 
 async def test_an_address_that_means_nothing_opens_a_new_chat(
@@ -272,17 +290,13 @@ async def test_what_one_tab_does_not_want_to_send_any_more_no_tab_sends(
     for each in (ada, other):
         each.expects("503")
 
-    async def refuse(route: Route) -> None:
-        await (route.fulfill(**BUSY) if route.request.method == "POST" else route.fallback())
-
-    await ada.page.context.route(MESSAGES, refuse)
-    await ada.ask("Unwanted")
-    await other.page.reload()
-    await expect(other.questions).to_contain_text(["Unwanted"])
-    await ada.button("Don't send").click()
-    await expect(ada.box).to_have_value("Unwanted")
-    await expect(other.questions).to_have_count(0)
-    await ada.page.context.unroute(MESSAGES, refuse)
+    async with refused(ada.page.context):
+        await ada.ask("Unwanted")
+        await other.page.reload()
+        await expect(other.questions).to_contain_text(["Unwanted"])
+        await ada.button("Don't send").click()
+        await expect(ada.box).to_have_value("Unwanted")
+        await expect(other.questions).to_have_count(0)
     await other.ask("Wanted")
     await other.reads("Here.")
     assert [each["content"] for each in await chat.messages(session_id)] == ["Wanted", "Here."]
@@ -298,18 +312,14 @@ async def test_what_one_tab_has_sent_waits_in_no_other(
     for each in (ada, other):
         each.expects("503")
 
-    async def refuse(route: Route) -> None:
-        await (route.fulfill(**BUSY) if route.request.method == "POST" else route.fallback())
-
-    await ada.page.route(MESSAGES, refuse)
-    await other.page.route(MESSAGES, refuse)
-    await ada.ask("Are you there?")
-    await other.page.reload()
-    await expect(other.button("Don't send")).to_be_visible()
-    await ada.page.unroute(MESSAGES, refuse)
-    await ada.reads("Here.")
-    await expect(other.button("Don't send")).to_have_count(0)
-    await other.reads("Here.")
+    async with refused(other.page):
+        async with refused(ada.page):
+            await ada.ask("Are you there?")
+            await other.page.reload()
+            await expect(other.button("Don't send")).to_be_visible()
+        await ada.reads("Here.")
+        await expect(other.button("Don't send")).to_have_count(0)
+        await other.reads("Here.")
     assert len(await chat.messages(session_id)) == 2
 
 
@@ -717,16 +727,18 @@ async def test_a_search_reads_the_list_once_however_fast_one_types(
     ada = await visit()
     await expect(ada.link("Session 030")).to_be_visible()
     asked = 0
+    typed = asyncio.Event()
 
     async def count(route: Route) -> None:
         nonlocal asked
         asked += 1
-        await asyncio.sleep(0.2)
+        await typed.wait()
         await route.continue_()
 
     await ada.page.route(re.compile(r"sessions\?limit=100"), count)
     search = ada.page.get_by_role("searchbox", name="Search conversations")
     await search.press_sequentially("Session 000")
+    typed.set()
     await expect(ada.link("Session 000")).to_be_visible()
     assert asked == 1
 
