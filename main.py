@@ -52,8 +52,8 @@ BEAT_SECONDS: Final = 2.0
 """How often a worker shows that it lives."""
 STRAYS_SECONDS: Final = 60.0
 """How often contents that belong to no file are deleted."""
-RETENTION_SECONDS: Final = 3_600.0
-"""How often sessions are looked for that are too old."""
+RETENTION_SECONDS: Final = 600.0
+"""How often sessions are looked for that were kept for long enough."""
 
 
 def worker_of(settings: Settings, ports: Ports) -> Worker:
@@ -101,9 +101,8 @@ def beside_web(settings: Settings, ports: Ports, web: Web) -> Iterator[Coroutine
     # With its jitter never later than that.
     yield repeat(settings.access_check_seconds * 0.9, web.recheck, jitter=0.1)
     yield repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5, at_once=True)
-    if settings.retention_days:
-        forget = build_retention(ports, settings.retention_days)
-        yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)
+    forget = build_retention(ports, settings.retention_days or None)
+    yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)
 
 
 async def run_web(settings: Settings, *, answers: bool) -> None:

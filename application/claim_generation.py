@@ -31,7 +31,7 @@ class Claimed:
     model: ChatModel | Failure
     prompt: Prompt
     title: str | None
-    asked: Asked
+    asked: Asked | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class ClaimGeneration:
                 return None
             generation = turn.generation
             found = await self.recollect(work, turn, self.window.messages)
-            files = await self._files(work, found.asked.messages)
+            recent = found.asked.messages if found.asked else ()
+            files = await self._files(work, recent)
             await work.commit()
         await self.recollect.keep_config(found)
         self.announce(
@@ -63,12 +64,15 @@ class ClaimGeneration:
             )
         )
         model = self._model(generation, found.config)
-        told = partial(
-            build_prompt, self._system_prompt(turn), found.asked.messages, self.window, files
-        )
-        # Long texts take their time to count.
-        prompt = await asyncio.to_thread(told) if files else told()
+        prompt = turn.given or await self._told(turn, recent, files)
         return Claimed(Claim(generation), model, prompt, turn.title, found.asked)
+
+    async def _told(
+        self, turn: Turn, recent: Sequence[Message], files: Mapping[FileId, FileText]
+    ) -> Prompt:
+        told = partial(build_prompt, self._system_prompt(turn), recent, self.window, files)
+        # Long texts take their time to count.
+        return await asyncio.to_thread(told) if files else told()
 
     async def _files(
         self, work: UnitOfWork, recent: Sequence[Message]

@@ -20,6 +20,7 @@ from domain.repositories import (
     ApiConfigs,
     ApiTokens,
     Callers,
+    Calls,
     ChatSessions,
     Generations,
     IdempotencyKeys,
@@ -42,6 +43,8 @@ class UnitOfWork(Protocol):
     def sessions(self) -> ChatSessions: ...
     @property
     def messages(self) -> Messages: ...
+    @property
+    def calls(self) -> Calls: ...
     @property
     def files(self) -> UploadedFiles: ...
     @property

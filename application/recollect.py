@@ -9,9 +9,10 @@ from domain.repositories import Turn
 
 @dataclass(frozen=True, slots=True)
 class Recollected:
-    """What an answer needs besides what its claim says, as it is in the database now."""
+    """What an answer needs besides what its claim says, as it is in the database now; of a call's
+    conversation nothing."""
 
-    asked: Asked
+    asked: Asked | None
     config: ApiConfig | None
     unknown: ApiConfig | None = None
     """The configuration, if the cache does not know it as it is."""
@@ -28,7 +29,7 @@ class Recollect:
         """The conversation has at most so many messages."""
         generation = turn.generation
         known = await self.cache.recall(generation.session_id, generation.api_id)
-        asked = await _asked(work, turn, most, known)
+        asked = None if turn.given else await _asked(work, turn, most, known)
         if generation.api_id is None or turn.api_changed_at is None:
             return Recollected(asked, None)
         if known.config is not None and _is_as_claimed(known.config, turn):
@@ -41,9 +42,10 @@ class Recollect:
         if recollected.unknown is not None:
             await self.cache.keep_config(recollected.unknown)
 
-    async def keep_answered(self, asked: Asked, ended: Generation) -> None:
+    async def keep_answered(self, asked: Asked | None, ended: Generation) -> None:
         """For the next question."""
-        await self.cache.keep_conversation(asked.answered(ended))
+        if asked is not None:
+            await self.cache.keep_conversation(asked.answered(ended))
 
 
 async def _asked(work: UnitOfWork, turn: Turn, most: int, known: Recalled) -> Asked:

@@ -3,7 +3,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, Literal, NamedTuple
 
-from domain.errors import SessionBusy
+from domain.errors import SessionBusy, SessionClosed
 from domain.generation import GenerationStatus
 from domain.identifiers import ApiId, GenerationId, SessionId, UserId
 from domain.position import ORIGIN, Position
@@ -52,7 +52,8 @@ class OwnModel(NamedTuple):
 class ChatSession:
     """A conversation of one user. `end` is where its last ended answer ended in the stream;
     `default_persona` is the one that its owner has chosen for all sessions without their own, and
-    `default_model` the first that its owner has configured, if there is one."""
+    `default_model` the first that its owner has configured, if there is one. One with
+    `kept_seconds` was made for a call: see `domain/call.py`."""
 
     id: SessionId
     owner: UserId
@@ -69,6 +70,7 @@ class ChatSession:
     active: ActiveGeneration | None = None
     default_persona: str | None = None
     default_model: OwnModel | None = None
+    kept_seconds: int | None = None
 
     @property
     def own_persona(self) -> str | None:
@@ -78,8 +80,10 @@ class ChatSession:
     def ask(self, text: str) -> "tuple[ChatSession, int]":
         """The session with one more question, and that question's number.
 
-        Raises SessionBusy when too many messages wait already.
+        Raises SessionBusy when too many messages wait already, SessionClosed.
         """
+        if self.kept_seconds is not None and self.last_number:
+            raise SessionClosed
         if self.unanswered > MAX_WAITING:
             raise SessionBusy(f"{MAX_WAITING} messages are waiting in this session already.")
         number = self.last_number + 1
@@ -95,8 +99,10 @@ class ChatSession:
     def ask_again(self, answers: int) -> "ChatSession":
         """The session with its last question waiting once more, and so many answers to it gone.
 
-        Raises SessionBusy while anything is being answered.
+        Raises SessionBusy while anything is being answered, SessionClosed.
         """
+        if self.kept_seconds is not None:
+            raise SessionClosed
         self._expect_idle("An answer is being written.")
         return replace(self, message_count=self.message_count - answers, unanswered=1)
 

@@ -201,6 +201,15 @@ class SessionBusy(ChatError):
     code = "session_busy"
 
 
+class SessionClosed(ChatError):
+    """The session was made for a call, which is the only thing it takes."""
+
+    code = "session_closed"
+
+    def __init__(self) -> None:
+        super().__init__("This session belongs to a single call: it takes no messages.")
+
+
 class NothingToRegenerate(ChatError):
     """The session has no question whose answer could be given again."""
 

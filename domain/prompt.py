@@ -1,9 +1,9 @@
 """What the model is given."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from domain.attachment import CountTokens, attach
 from domain.identifiers import FileId
@@ -15,23 +15,76 @@ _FILES_SHARE: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """What a model wanted to be called; the arguments are JSON as it wrote it."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str
+    function: FunctionCall
+
+
+@dataclass(frozen=True, slots=True)
 class PromptMessage:
     """`name` is who speaks, which a function's result must say; `tool_call_id` is the call that a
-    tool's result answers."""
+    tool's result answers, one of the `tool_calls` of an answer before it. Before there were tools
+    an answer could have one `function_call`."""
 
     role: Role
     content: str
     name: str | None = None
     tool_call_id: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    function_call: FunctionCall | None = None
+
+    @property
+    def calls_only(self) -> bool:
+        """It is an answer that says nothing, but what is to be called."""
+        return not self.content and bool(self.tool_calls or self.function_call)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an answer is to be made, in the words of OpenAI's chat completions, which all servers
+    have learned; None leaves it to the model. Both bounds of its tokens are kept as they were
+    given: some servers know the one only, some the other."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+    response_format: Mapping[str, Any] | None = None
+    user: str | None = None
+
+    @property
+    def most_tokens(self) -> int | None:
+        bounds = (self.max_tokens, self.max_completion_tokens)
+        return min((bound for bound in bounds if bound is not None), default=None)
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Those that do not leave it to the model, by their names."""
+        said = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {name: value for name, value in said if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The conversation for one answer, oldest first; the last message is the question. `asked` is
-    what its sender wrote, where the text of files stands before it."""
+    """The conversation for one answer, oldest first; the last message is the question, unless
+    `asked` says otherwise: what its sender wrote, without the text of files."""
 
     messages: tuple[PromptMessage, ...]
     asked: str | None = None
+    options: Options = Options()
 
     @property
     def question(self) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.api_token import ApiToken, NewApiToken
+from domain.call import Call
 from domain.chat_session import ChatSession
 from domain.conversation import Mark
 from domain.generation import Ending, Generation, Progress
@@ -27,6 +28,7 @@ from domain.identifiers import (
 )
 from domain.message import Message
 from domain.position import Position
+from domain.prompt import Prompt
 from domain.uploaded_file import FileText, HeldFiles, NewFile, UploadedFile
 from domain.user import User
 
@@ -126,6 +128,7 @@ class NewSession:
     model_name: str | None = None
     persona: str | None = None
     system_prompt: str | None = None
+    kept_seconds: int | None = None
 
 
 class ChatSessions(Protocol):
@@ -148,7 +151,7 @@ class ChatSessions(Protocol):
     async def page(
         self, owner: UserId, limit: int, after: SessionPage | None
     ) -> Sequence[ChatSession]:
-        """Newest activity first."""
+        """Those that are listed, newest activity first."""
 
     async def reached(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Position]:
         """How far each session is: where the progress is that was saved of its running answer, or
@@ -173,6 +176,9 @@ class Retention(Protocol):
         """Rows and all of sessions in which nothing has happened for so long and nothing is being
         answered, the longest untouched first, however many; and of those that were deleted so long
         ago. Their ids are free again. Passes over what another transaction has locked."""
+
+    async def forget_expired(self, limit: int) -> Sequence[Forgotten]:
+        """Likewise those that are kept for a while only, when it is over."""
 
     async def forget_keys(self, days: float) -> int:
         """Idempotency keys this old; how many there were."""
@@ -211,6 +217,15 @@ class Messages(Protocol):
         self, session_id: SessionId, limit: int, after_number: int | None, newest_first: bool
     ) -> Sequence[Message]:
         """In the order of the conversation, going on after that number."""
+
+
+class Calls(Protocol):
+    """Each belongs to the session that was made for it."""
+
+    async def add(self, session_id: SessionId, call: Call) -> None: ...
+
+    async def find(self, session_id: SessionId) -> Call | None:
+        """None if the session was not made for a call, or is deleted."""
 
 
 class UploadedFiles(Protocol):
@@ -280,7 +295,7 @@ class Turn:
 
     `mark` is its conversation's, and `api_changed_at` that of the configuration which was chosen;
     None if none was, or if it is gone. By these two can be seen whether what is known of them
-    still holds.
+    still holds. If it answers a call, it is `given` the prompt instead.
     """
 
     generation: Generation
@@ -290,6 +305,7 @@ class Turn:
     default_persona: str | None
     mark: Mark
     api_changed_at: datetime | None
+    given: Prompt | None = None
 
 
 class Renewal(NamedTuple):

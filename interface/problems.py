@@ -33,6 +33,7 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "token_not_found": HTTPStatus.NOT_FOUND,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "session_busy": HTTPStatus.CONFLICT,
+    "session_closed": HTTPStatus.CONFLICT,
     "nothing_to_regenerate": HTTPStatus.CONFLICT,
     "nothing_to_stop": HTTPStatus.CONFLICT,
     "answer_pending": HTTPStatus.GATEWAY_TIMEOUT,

@@ -8,10 +8,12 @@ from application.ports import FileStore, OpenUnitOfWork
 from domain.access import Caller
 from domain.api_config import ApiConfig, NewApiConfig
 from domain.api_token import ApiToken, NewApiToken
+from domain.call import Call, prompt_of
 from domain.chat_session import ChatSession
 from domain.generation import Ending, Generation, GenerationStatus
 from domain.identifiers import ApiId, FileKey, GenerationId, MessageId, SessionId, SignInId, UserId
-from domain.message import Usage
+from domain.message import Role, Usage
+from domain.prompt import Options, PromptMessage
 from domain.repositories import NewGeneration, NewQuestion, NewSession
 from domain.secret import Secret
 from domain.uploaded_file import NewFile, UploadedFile
@@ -24,7 +26,9 @@ API = ApiId(7)
 FILE_KEY = FileKey("file_1")
 
 
-def a_session(unanswered: int = 0, title: str | None = None) -> ChatSession:
+def a_session(
+    unanswered: int = 0, title: str | None = None, kept_seconds: int | None = None
+) -> ChatSession:
     return ChatSession(
         SESSION,
         USER,
@@ -37,6 +41,7 @@ def a_session(unanswered: int = 0, title: str | None = None) -> ChatSession:
         created_at=NOON,
         updated_at=NOON,
         unanswered=unanswered,
+        kept_seconds=kept_seconds,
     )
 
 
@@ -211,6 +216,30 @@ async def add_question(
         await work.sessions.save(asked)
         await work.commit()
     return made
+
+
+def a_call(
+    *messages: PromptMessage, kept_seconds: int = 60, options: Options | None = None
+) -> Call:
+    given = messages or (PromptMessage(Role.SYSTEM, "Be brief."), PromptMessage(Role.USER, "why?"))
+    prompt = prompt_of(given, options or Options())
+    return Call(prompt, "a dialect", kept_seconds, {"said": ["by the dialect"]})
+
+
+async def add_call(
+    database: OpenUnitOfWork,
+    user: UserId,
+    call: Call | None = None,
+    session_id: str = "session_of_call",
+) -> GenerationId:
+    """One that waits, as `SubmitCall` leaves it."""
+    call, made = call or a_call(), SessionId(session_id)
+    async with database() as work:
+        new = NewSession(made, user, kept_seconds=call.kept_seconds)
+        assert await work.sessions.add(new)
+        await work.calls.add(made, call)
+        await work.commit()
+    return await add_question(database, user, made, call.prompt.question)
 
 
 async def claim(

@@ -21,6 +21,7 @@ from application.ports import ChatModel, Piece, Request, ServerModel, Unreadable
 from domain.access import Caller, Refresh
 from domain.api_config import ApiChanges, ApiConfig, NewApiConfig
 from domain.api_token import API_TOKEN_PREFIX, MAX_API_TOKENS, ApiToken, NewApiToken
+from domain.call import Call
 from domain.chat_session import ActiveGeneration, ChatSession, OwnModel
 from domain.conversation import Mark
 from domain.errors import (
@@ -120,6 +121,7 @@ class State:
     apis_made: int = 0
     files: dict[FileId, "FileRow"] = field(default_factory=dict)
     strays: dict[FileKey, datetime] = field(default_factory=dict)
+    calls: dict[SessionId, Call] = field(default_factory=dict)
     ticks: int = field(default=0, compare=False)
 
     def now(self) -> datetime:
@@ -162,6 +164,7 @@ class FakeUnitOfWork:
         self.users = FakeUsers(state)
         self.sessions = FakeChatSessions(state)
         self.messages = FakeMessages(state)
+        self.calls = FakeCalls(state)
         self.files = FakeUploadedFiles(state)
         self.generations = FakeGenerations(state)
         self.idempotency_keys = FakeIdempotencyKeys(state)
@@ -368,6 +371,7 @@ class FakeChatSessions:
             last_number=0,
             created_at=now,
             updated_at=now,
+            kept_seconds=new.kept_seconds,
         )
         return True
 
@@ -409,7 +413,9 @@ class FakeChatSessions:
         mine = [
             session
             for session in self.state.sessions.values()
-            if session.owner == owner and session.id not in self.state.gone
+            if session.owner == owner
+            and session.id not in self.state.gone
+            and session.kept_seconds is None
         ]
         mine.sort(key=lambda session: (session.updated_at, session.id), reverse=True)
         if after is not None:
@@ -537,6 +543,17 @@ class FakeMessages:
 
 
 @dataclass
+class FakeCalls:
+    state: State
+
+    async def add(self, session_id: SessionId, call: Call) -> None:
+        self.state.calls[session_id] = call
+
+    async def find(self, session_id: SessionId) -> Call | None:
+        return None if session_id in self.state.gone else self.state.calls.get(session_id)
+
+
+@dataclass
 class FakeUploadedFiles:
     state: State
 
@@ -636,11 +653,7 @@ class FakeRetention:
 
     async def forget_untouched(self, days: float, limit: int) -> Sequence[Forgotten]:
         before = self.state.now() - timedelta(days=days)
-        busy = {
-            row.generation.session_id
-            for row in self.state.rows.values()
-            if not row.generation.ended
-        }
+        busy = self._busy()
         old = [
             session
             for session in self.state.sessions.values()
@@ -649,6 +662,25 @@ class FakeRetention:
         ]
         old.sort(key=lambda session: session.updated_at)
         return [await self._forget(session) for session in old[:limit]]
+
+    async def forget_expired(self, limit: int) -> Sequence[Forgotten]:
+        now = self.state.now()
+        busy = self._busy()
+        over = [
+            session
+            for session in self.state.sessions.values()
+            if session.kept_seconds is not None
+            and session.updated_at + timedelta(seconds=session.kept_seconds) < now
+            and session.id not in busy
+        ]
+        return [await self._forget(session) for session in over[:limit]]
+
+    def _busy(self) -> set[SessionId]:
+        return {
+            row.generation.session_id
+            for row in self.state.rows.values()
+            if not row.generation.ended
+        }
 
     async def forget_keys(self, days: float) -> int:
         before = self.state.now() - timedelta(days=days)
@@ -675,6 +707,7 @@ class FakeRetention:
         for key in [key for key, kept in state.keys.items() if kept.session_id == session.id]:
             del state.keys[key], state.keys_made[key]
         state.gone.pop(session.id, None)
+        state.calls.pop(session.id, None)
         del state.sessions[session.id], state.fences[session.id]
         return Forgotten(session.id, session.owner, was_there, contents)
 
@@ -785,6 +818,7 @@ class FakeGenerations:
             self.state.default_personas.get(session.owner),
             Mark.of(session.end.fence, session.message_count, session.last_number),
             config.updated_at if config else None,
+            self.state.calls[session.id].prompt if session.kept_seconds is not None else None,
         )
 
     async def renew(

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import stamina
 
 from application.ports import Piece
 from domain.errors import ModelFailed, ModelRateLimited, ModelTimedOut, ModelUnreachable
-from domain.prompt import Prompt, PromptMessage
+from domain.prompt import FunctionCall, Prompt, PromptMessage
 from infrastructure.models.answer_reader import AnswerReader
 from infrastructure.upstreams.breaker import Breaker
 from infrastructure.upstreams.connections import Client, Connections, Reply
@@ -76,14 +77,18 @@ class OpenAICompatibleModel:
 
     async def _ask(self, client: Client, prompt: Prompt) -> Reply:
         messages = [_message(message) for message in prompt.messages]
+        ask = partial(
+            client.ask,
+            self.server,
+            self.model_name,
+            messages,
+            prompt.options.given,
+            streams=self.streams,
+        )
         try:
-            return await client.ask(
-                self.server, self.model_name, messages, streams=self.streams, counts=True
-            )
+            return await ask(counts=True)
         except CountingRefused:
-            return await client.ask(
-                self.server, self.model_name, messages, streams=self.streams, counts=False
-            )
+            return await ask(counts=False)
 
 
 def _again(error: Exception) -> bool | float:
@@ -94,13 +99,26 @@ def _again(error: Exception) -> bool | float:
     return failed_by_itself or isinstance(error, ModelRateLimited | ModelUnreachable)
 
 
-def _message(message: PromptMessage) -> dict[str, str]:
-    said = {"role": message.role.value, "content": message.content}
+def _message(message: PromptMessage) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": message.role.value, "content": message.content}
     if message.name is not None:
         said["name"] = message.name
     if message.tool_call_id is not None:
         said["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        said["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": _function(call.function)}
+            for call in message.tool_calls
+        ]
+    if message.function_call is not None:
+        said["function_call"] = _function(message.function_call)
+    if message.calls_only:
+        said["content"] = None
     return said
+
+
+def _function(call: FunctionCall) -> dict[str, str]:
+    return {"name": call.name, "arguments": call.arguments}
 
 
 def _now() -> float:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from math import inf
 from typing import Final
 
 from application.ports import Finish, Piece, TextPiece
@@ -65,13 +66,20 @@ class SimulatedLongModel:
 
 
 async def _paced(texts: Iterator[str], delay: float, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-    length = 0
+    """Of all options these models obey the bound of tokens."""
+    length, reason = 0, "stop"
+    most = (prompt.options.most_tokens or inf) * _CHARACTERS_PER_TOKEN
     for text in texts:
         await asyncio.sleep(delay)
+        if length + len(text) > most:
+            text, reason = text[: int(most) - length], "length"
         length += len(text)
-        yield TextPiece(text)
+        if text:
+            yield TextPiece(text)
+        if reason == "length":
+            break
     asked = sum(len(message.content) for message in prompt.messages)
-    yield Finish("stop", Usage(_tokens(asked), _tokens(length)))
+    yield Finish(reason, Usage(_tokens(asked), _tokens(length)))
 
 
 def _words() -> Iterator[str]:

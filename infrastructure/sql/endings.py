@@ -52,6 +52,7 @@ _TAKE_TURN = _RAISE_FENCE.returning(
     sessions.c.end_fence,
     sessions.c.message_count,
     sessions.c.last_number,
+    sessions.c.kept_for,
 )
 _END = (
     update(generations)

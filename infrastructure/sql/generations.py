@@ -28,7 +28,9 @@ from domain.conversation import Mark
 from domain.generation import Ending, Generation, GenerationStatus, Progress
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Message, Role
+from domain.prompt import Prompt
 from domain.repositories import Finished, NewGeneration, Renewal, Turn
+from infrastructure.sql.calls import given_prompt
 from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.endings import (
@@ -213,7 +215,10 @@ class SqlGenerations(Repository):
             "lease": milliseconds(lease_seconds),
         }
         row = connection.execute(_CLAIM, values).one_or_none()
-        return None if row is None else _turn(row, session)
+        if row is None:
+            return None
+        given = None if session.kept_for is None else given_prompt(connection, row.session_id)
+        return _turn(row, session, given)
 
     @statement
     def renew(
@@ -314,7 +319,7 @@ class SqlGenerations(Repository):
         return [with_its_answer(row) for row in rows]
 
 
-def _turn(row: Row[Any], session: Row[Any]) -> Turn:
+def _turn(row: Row[Any], session: Row[Any], given: Prompt | None) -> Turn:
     generation = to_generation(row)
     question = Message(
         generation.message_id,
@@ -334,4 +339,5 @@ def _turn(row: Row[Any], session: Row[Any]) -> Turn:
         session.default_persona,
         Mark.of(session.end_fence, session.message_count, session.last_number),
         None if row.api_changed_at is None else to_datetime(row.api_changed_at),
+        given,
     )

@@ -22,7 +22,7 @@ from domain.position import Position
 from domain.repositories import NewSession, SessionPage
 from infrastructure.sql.clock import now_ms, to_datetime, to_milliseconds
 from infrastructure.sql.connection import Repository, statement
-from infrastructure.sql.generation_rows import NO_PROGRESS
+from infrastructure.sql.generation_rows import NO_PROGRESS, milliseconds
 from infrastructure.sql.inserts import insert_if_free
 from infrastructure.sql.messages import clear_messages
 from infrastructure.sql.tables import chat_sessions as sessions
@@ -120,8 +120,10 @@ _STOP_ALL = (
     )
     .returning(generations.c.id)
 )
-_PAGE = _visible.order_by(sessions.c.updated_at.desc(), sessions.c.id.desc()).limit(
-    bindparam("most")
+_PAGE = (
+    _visible.where(sessions.c.kept_for.is_(None))
+    .order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
+    .limit(bindparam("most"))
 )
 _PAGE_AFTER = _PAGE.where(
     or_(
@@ -154,6 +156,7 @@ class SqlChatSessions(Repository):
             "model_name": new.model_name,
             "persona": new.persona,
             "system_prompt": new.system_prompt,
+            "kept_for": None if new.kept_seconds is None else milliseconds(new.kept_seconds),
         }
         return connection.execute(_ADD, values).one_or_none() is not None
 
@@ -234,6 +237,7 @@ def _session(row: Row[Any]) -> ChatSession:
         _active(row),
         row.default_persona,
         _own_model(row),
+        None if row.kept_for is None else row.kept_for // milliseconds(1),
     )
 
 

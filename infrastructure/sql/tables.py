@@ -103,8 +103,23 @@ chat_sessions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
-    Index(None, "user_id", "updated_at", "id"),
+    # Of those that were made for a call: how long they are kept without any activity.
+    Column("kept_for", BigInteger),
+    Index(
+        "ix_chat_sessions_listed",
+        "user_id",
+        "updated_at",
+        "id",
+        sqlite_where=text("kept_for IS NULL"),
+        postgresql_where=text("kept_for IS NULL"),
+    ),
     Index(None, "updated_at"),
+    Index(
+        "ix_chat_sessions_expiry",
+        text("(updated_at + kept_for)"),
+        sqlite_where=text("kept_for IS NOT NULL"),
+        postgresql_where=text("kept_for IS NOT NULL"),
+    ),
 )
 
 generations = Table(
@@ -190,6 +205,16 @@ chat_messages = Table(
         sqlite_where=text("role = 'assistant'"),
         postgresql_where=text("role = 'assistant'"),
     ),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("session_id", String(50), ForeignKey("chat_sessions.id"), primary_key=True),
+    Column("dialect", String(50), nullable=False),
+    # JSON that only this program reads: the prompt as it was given, and what its dialect noted.
+    Column("prompt", Text, nullable=False),
+    Column("notes", Text, nullable=False),
 )
 
 uploaded_files = Table(

@@ -6,6 +6,7 @@ from infrastructure.key_ring import KeyRing
 from infrastructure.sql.api_configs import SqlApiConfigs
 from infrastructure.sql.api_tokens import SqlApiTokens
 from infrastructure.sql.callers import SqlCallers
+from infrastructure.sql.calls import SqlCalls
 from infrastructure.sql.connection import Database, SqlConnection, translated
 from infrastructure.sql.generations import SqlGenerations
 from infrastructure.sql.idempotency_keys import SqlIdempotencyKeys
@@ -22,7 +23,7 @@ class SqlUnitOfWork:
     """One transaction, over one connection."""
 
     __slots__ = (
-        "_connection", "api_configs", "api_tokens", "callers", "files", "generations",
+        "_connection", "api_configs", "api_tokens", "callers", "calls", "files", "generations",
         "idempotency_keys", "messages", "retention", "sessions", "sign_ins", "tickets", "users",
     )  # fmt: skip
 
@@ -31,6 +32,7 @@ class SqlUnitOfWork:
         self.users = SqlUsers(connection)
         self.sessions = SqlChatSessions(connection)
         self.messages = SqlMessages(connection)
+        self.calls = SqlCalls(connection)
         self.files = SqlUploadedFiles(connection)
         self.generations = SqlGenerations(connection)
         self.idempotency_keys = SqlIdempotencyKeys(connection)

@@ -1,7 +1,7 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.errors import ModelFailed
 from infrastructure.upstreams.model_server import ModelServer
@@ -33,7 +33,8 @@ class Client(Protocol):
         self,
         server: ModelServer,
         model_name: str,
-        messages: Sequence[dict[str, str]],
+        messages: Sequence[dict[str, Any]],
+        options: Mapping[str, Any],
         *,
         streams: bool,
         counts: bool,

@@ -9,8 +9,8 @@ call that carries a user's key.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, cast
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, cast
 
 from aiohttp import (
     ClientConnectionError,
@@ -128,13 +128,14 @@ class OpenAIClient:
         self,
         server: ModelServer,
         model_name: str,
-        messages: Sequence[dict[str, str]],
+        messages: Sequence[dict[str, Any]],
+        options: Mapping[str, Any],
         *,
         streams: bool,
         counts: bool,
     ) -> AiohttpReply:
         try:
-            response = await self._answer(server, model_name, messages, streams, counts)
+            response = await self._answer(server, model_name, messages, options, streams, counts)
         except APIStatusError as error:
             response = error.response
         except (InvalidURL, ValueError):
@@ -154,7 +155,8 @@ class OpenAIClient:
         self,
         server: ModelServer,
         model_name: str,
-        messages: Sequence[dict[str, str]],
+        messages: Sequence[dict[str, Any]],
+        options: Mapping[str, Any],
         streams: bool,
         counts: bool,
     ) -> Response:
@@ -166,6 +168,7 @@ class OpenAIClient:
             stream=streams,
             stream_options={"include_usage": True} if streams and counts else omit,
             extra_headers={"Authorization": key},
+            extra_body=dict(options) or None,
         ).__aenter__()
         return answer.http_response
 

@@ -114,6 +114,7 @@ class Talk:
                     config = await work.api_configs.find(self.user, generation.api_id)
                 await work.commit()
             await worker.recollect.keep_config(found)
+            assert found.asked is not None
             said = [(m.id, m.number, m.role, m.content, m.status) for m in found.asked.messages]
             assert said == [(m.id, m.number, m.role, m.content, m.status) for m in recent]
             assert found.config == config

@@ -14,7 +14,7 @@ from stamina import instrumentation
 
 from domain.errors import ModelFailed
 from domain.message import Role
-from domain.prompt import Prompt, PromptMessage
+from domain.prompt import FunctionCall, Options, Prompt, PromptMessage, ToolCall
 from infrastructure.upstreams.limits import Limits
 from tests.answers import HELLO, Heard, hear
 from tests.builders import API_KEY
@@ -103,6 +103,41 @@ async def test_calls_know_nothing_of_each_other(server: Upstream, make_model: Ma
         None,
     ]
     assert not any("cookie" in call.headers for call in server.calls)
+
+
+async def test_what_was_to_be_called_is_sent_as_it_was_said(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    call = FunctionCall("weather", '{"in": "Oslo"}')
+    prompt = Prompt(
+        (
+            PromptMessage(Role.USER, "Well?"),
+            PromptMessage(Role.ASSISTANT, "", tool_calls=(ToolCall("call_1", call),)),
+            PromptMessage(Role.TOOL, "21 °C", tool_call_id="call_1"),
+            PromptMessage(Role.ASSISTANT, "I look.", function_call=call),
+            PromptMessage(Role.FUNCTION, "{}", name="weather"),
+        )
+    )
+    await hear(make_model(), prompt)
+    [asked] = server.calls
+    function = {"name": "weather", "arguments": '{"in": "Oslo"}'}
+    tool_calls = [{"id": "call_1", "type": "function", "function": function}]
+    assert asked.body["messages"][1:4:2] == [
+        {"role": "assistant", "content": None, "tool_calls": tool_calls},
+        {"role": "assistant", "content": "I look.", "function_call": function},
+    ]
+
+
+async def test_options_are_sent_as_they_were_given_and_no_others(
+    server: Upstream, make_model: MakeModel
+) -> None:
+    options = Options(temperature=0.0, max_completion_tokens=7, stop=("a", "b"), user="ada")
+    await hear(make_model(), Prompt((PromptMessage(Role.USER, "Hi"),)))
+    await hear(make_model(), Prompt((PromptMessage(Role.USER, "Hi"),), options=options))
+    plain, wished = (dict(call.body) for call in server.calls)
+    given = {"temperature": 0.0, "max_completion_tokens": 7, "stop": ["a", "b"], "user": "ada"}
+    assert wished == plain | given
+    assert not given.keys() & plain.keys()
 
 
 async def test_all_roles_are_sent_with_whom_and_what_they_answer(

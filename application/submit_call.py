@@ -1,0 +1,58 @@
+from dataclasses import asdict, dataclass
+
+from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
+from application.hint import hint
+from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue
+from domain.call import Call
+from domain.errors import SessionNotFound
+from domain.events import MessageAccepted
+from domain.identifiers import UserId
+from domain.repositories import NewQuestion, NewSession
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitCall:
+    """Accept a call and queue its answer."""
+
+    open_unit_of_work: OpenUnitOfWork
+    queue: RequestQueue
+    store_generation: StoreGeneration
+    ids: Ids
+    announce: Announce
+
+    async def __call__(
+        self, user: UserId, call: Call, model_name: str | None, key: str | None, request_id: str
+    ) -> Accepted:
+        """Returns once the call is committed. With an idempotency key a repeat is answered as the
+        first one was. Raises ModelNotFound, IdempotencyConflict."""
+        idempotency = Idempotency.of(key, model_name, asdict(call))
+        wished = Wished(model_name, None, request_id)
+        return await once(lambda: self._accept(user, call, wished, idempotency))
+
+    async def _accept(
+        self, user: UserId, call: Call, wished: Wished, idempotency: Idempotency
+    ) -> Accepted:
+        session_id, generation_id = self.ids.session(), self.ids.generation()
+        text = call.prompt.question
+        async with self.open_unit_of_work() as work:
+            repeated = await idempotency.repeated(work, user)
+            if repeated is not None:
+                return repeated
+            await work.sessions.add(NewSession(session_id, user, kept_seconds=call.kept_seconds))
+            session = await work.sessions.lock(session_id, user)
+            if session is None:  # somebody else has this very id
+                raise SessionNotFound
+            await work.calls.add(session_id, call)
+            asked, number = session.ask(text)
+            question = NewQuestion(session_id, generation_id, number, text)
+            message_id = await work.messages.add_question(question)
+            accepted = Accepted(session_id, message_id, generation_id)
+            await self.store_generation(work, session, wished, accepted, number)
+            await work.sessions.save(asked)
+            await idempotency.keep(work, user, accepted)
+            await work.commit()
+        await hint(self.queue, generation_id, wished.request_id)
+        self.announce(
+            MessageAccepted(user, session_id, message_id, generation_id, wished.request_id)
+        )
+        return accepted
