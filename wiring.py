@@ -64,6 +64,7 @@ from application.sign_in import (
     Register,
 )
 from application.stop_generation import StopGeneration
+from application.submit_call import SubmitCall
 from application.submit_message import SubmitMessage
 from application.sweep_generations import SweepGenerations
 from application.try_api import TryApi
@@ -77,6 +78,8 @@ from interface.api_configs import ApiConfigRoutes
 from interface.api_tokens import ApiTokenRoutes
 from interface.app import build_app
 from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
+from interface.dialects.chat_completions import ChatCompletions
+from interface.dialects.openai_models import OpenAIModelRoutes
 from interface.files import FileRoutes
 from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
@@ -264,6 +267,14 @@ def build_web(
         who, ListPersonas(database, personas), ChooseDefaultPersona(database, personas)
     )
     generations = GenerationRoutes(who, ReadGeneration(database, stream), stop)
+    list_models = ListModels(database, models)
+    chat_completions = ChatCompletions(
+        who,
+        SubmitCall(database, ports.queue, store_generation, ids, announce),
+        messages.await_answer,
+        follow_generation,
+        streams,
+    )
     apis = ApiConfigRoutes(
         who,
         AddApi(database, models),
@@ -273,7 +284,7 @@ def build_web(
         ChangeApi(database, models, cache),
         DeleteApi(database, cache),
         TryApi(database, models),
-        ListModels(database, models),
+        list_models,
     )
     routes = [
         *health.routes(),
@@ -283,6 +294,8 @@ def build_web(
         *messages.routes(),
         *persona_routes.routes(),
         *apis.routes(),
+        *chat_completions.routes(),
+        *OpenAIModelRoutes(who, list_models).routes(),
         *file_routes(ports, who, file_limits, clear_strays),
         *sse_routes(who, follow_session, follow_generation, streams),
         *generations.routes(),

@@ -61,7 +61,9 @@ class Options:
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = None
     reasoning_effort: str | None = None
+    verbosity: str | None = None
     response_format: Mapping[str, Any] | None = None
     user: str | None = None
 

@@ -1,9 +1,7 @@
 """Sending messages over HTTP, in three ways: accepted at once, answered whole, answered as a
 stream."""
 
-import asyncio
 from dataclasses import dataclass
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +16,7 @@ from application.follow_session import FollowGeneration
 from application.regenerate_answer import RegenerateAnswer
 from application.submit_message import Submission, SubmitMessage
 from domain.errors import AnswerPending, DatabaseUnavailable, Flaw, InvalidInput
+from domain.generation import Failure, Generation
 from domain.identifiers import UserId
 from domain.position import ORIGIN
 from interface.asker import Asker
@@ -27,13 +26,11 @@ from interface.replies import json_reply, page_reply, problem_reply
 from interface.request_id import request_id_of
 from interface.sessions import session_id_of
 from interface.sse import Streams
+from interface.waiting import CLIENT_LEFT, unless_left
 from interface.wire.events import failure_json
 from interface.wire.outgoing import accepted_json, answered_json, message_cursor, with_files_json
 from interface.wire.parameters import parse_key, parse_limit, parse_number_cursor, parse_session_id
 from interface.wire.request_bodies import RegenerateBody, SendAnywhereBody, SendBody, parse_body
-
-_CLIENT_LEFT: Final = 499
-"""Nobody hears it; the log shows it, as that of nginx does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +90,11 @@ class MessageRoutes:
     async def send_and_wait(self, request: Request) -> Response:
         user = await self.who(request)
         accepted = await self.submit_anywhere(request, user)
-        waiting = asyncio.ensure_future(self.await_answer(user, accepted.generation_id))
-        leaving = asyncio.create_task(_left(request.receive))
         try:
-            await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                return Response(status_code=_CLIENT_LEFT)
-            return _answer(request, await waiting)
+            answered = await unless_left(request, self.await_answer(user, accepted.generation_id))
         except AnswerPending as error:
-            return _pending(request, error, accepted)
-        finally:
-            waiting.cancel()
-            leaving.cancel()
+            return pending_reply(request, error, accepted)
+        return Response(status_code=CLIENT_LEFT) if answered is None else _answer(request, answered)
 
     async def submit_anywhere(self, request: Request, user: UserId) -> Accepted:
         body = parse_body(SendAnywhereBody, await read_body(request))
@@ -129,7 +119,7 @@ class _SendAndFollow:
             async with follow(caller.user, accepted.generation_id, ORIGIN) as following:
                 await self.messages.streams(scope, receive, send, caller, following)
         except DatabaseUnavailable:  # before the stream; but what was sent is accepted
-            reply = _pending(request, AnswerPending(), accepted)
+            reply = pending_reply(request, AnswerPending(), accepted)
             await reply(scope, receive, send)
 
 
@@ -144,7 +134,8 @@ def _submission(request: Request, body: SendBody) -> Submission:
     )
 
 
-def _pending(request: Request, error: AnswerPending, accepted: Accepted) -> Response:
+def pending_reply(request: Request, error: AnswerPending, accepted: Accepted) -> Response:
+    """What was sent is accepted, but its answer can't be had now."""
     shown = problem_of(error, request.url.path, request_id_of(request.scope))
     ids = {"session_id": accepted.session_id, "generation_id": accepted.generation_id}
     return problem_reply({**shown, **ids})
@@ -154,11 +145,10 @@ def _answer(request: Request, answered: Answered) -> Response:
     generation = answered.generation
     if generation.failure is None:
         return json_reply(answered_json(answered))
-    shown = failure_json(generation.failure, generation.id, request_id_of(request.scope))
+    return failed_reply(request, generation, generation.failure)
+
+
+def failed_reply(request: Request, generation: Generation, failure: Failure) -> Response:
+    shown = failure_json(failure, generation.id, request_id_of(request.scope))
     ids = {"session_id": generation.session_id, "generation_id": generation.id}
     return problem_reply({**shown, "instance": request.url.path, **ids})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

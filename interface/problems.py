@@ -59,6 +59,8 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "upstream_timeout": HTTPStatus.GATEWAY_TIMEOUT,
     "upstream_rate_limited": HTTPStatus.SERVICE_UNAVAILABLE,
     "upstream_suspended": HTTPStatus.SERVICE_UNAVAILABLE,
+    "answer_restarted": HTTPStatus.BAD_GATEWAY,
+    "answer_stopped": HTTPStatus.CONFLICT,
     "worker_lost": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 

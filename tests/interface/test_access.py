@@ -110,6 +110,9 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "DELETE /api/user/apis/{api_id}": foreign("api_not_found"),
     "POST /api/user/apis/{api_id}/test": foreign("api_not_found"),
     "GET /api/models": own(),
+    "POST /v1/chat/completions": own(messages=[{"role": "user", "content": "why?"}], stream=True),
+    "GET /v1/models": own(),
+    "GET /v1/models/{model}": foreign("model_not_found"),
     "POST /api/files/upload": uploading("session_not_found"),
     "GET /api/files/session/{session_id}": foreign("session_not_found"),
     "GET /api/files/{file_id}": foreign("file_not_found"),
@@ -149,6 +152,7 @@ async def ada(locked: Doors) -> Ada:
         "generation_id": generation_id,
         "api_id": str(api.id),
         "name": api.name,
+        "model": api.model_name,
         "token_id": str(kept.id),
         "file_id": str(file.id),
     }
@@ -168,7 +172,7 @@ async def ask_at(
             headers = {**headers, "Content-Type": "multipart/form-data; boundary=b"}
             return await ask(doors.app, method, path, query, headers, form)
         body = {} if access is None else access.body
-        filled = {name: str(value).format(**ada.things) for name, value in body.items()}
+        filled = {name: fill(value, ada) for name, value in body.items()}
         return await ask(doors.app, method, path, query, headers, filled)
     query = f"session_id={ada.things['session_id']}&{query}"
     async with websocket(doors.app, query, headers) as socket:
@@ -181,14 +185,24 @@ async def ask_at(
     return Reply(status, {}, json.dumps(first["error"]))
 
 
+def fill(value: object, ada: Ada) -> object:
+    return value.format(**ada.things) if isinstance(value, str) else value
+
+
 def assert_refused(reply: Reply, route: str, status: int, code: str) -> None:
     assert reply.status == status
     shown = reply.json()
-    assert shown.keys() == problem_keys()
-    assert shown["code"] == code
+    media_type = "application/problem+json"
+    if " /v1/" in route:  # in OpenAI's words
+        media_type, shown = "application/json", shown["error"]
+        assert shown.keys() == {"message", "type", "param", "code"}
+        assert shown["code"] == ("invalid_api_key" if status == 401 else code)
+    else:
+        assert shown.keys() == problem_keys()
+        assert shown["code"] == code
     if route.startswith("WEBSOCKET"):
         return
-    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.headers["content-type"] == media_type
     challenge = reply.headers.get("www-authenticate", "")
     assert challenge.startswith("Bearer ") is (status == 401)
     assert ('error="invalid_token"' in challenge) is (code == "invalid_token")
@@ -398,7 +412,7 @@ async def test_an_open_door_checks_what_it_is_shown(
     doors: Doors, route: str, credentials: Credentials
 ) -> None:
     caller, token = await doors.sign_in("ada")
-    things = dict.fromkeys(("session_id", "generation_id", "name"), "none")
+    things = dict.fromkeys(("session_id", "generation_id", "name", "model"), "none")
     ada = Ada(caller, token, things | dict.fromkeys(("api_id", "token_id", "file_id"), "7"))
     await add_api_token(doors.database, caller.user, "sk-adas")
     headers = await credentials(doors, ada)
