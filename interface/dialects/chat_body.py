@@ -9,6 +9,9 @@ from domain.message import Role
 from domain.prompt import FunctionCall, Options, PromptMessage, ToolCall
 from interface.dialects.openai_bodies import (
     MAX_MESSAGES,
+    TEXT_OR_LIST,
+    AsList,
+    AsText,
     Content,
     Ignored,
     Metadata,
@@ -75,6 +78,9 @@ class StreamOptions(Body):
 
 
 Stop = Annotated[Text, Field(min_length=1, max_length=500)]
+Stops = Annotated[
+    Annotated[Stop, AsText] | Annotated[list[Stop], AsList, Field(max_length=4)], TEXT_OR_LIST
+]
 
 
 class ChatCompletionBody(Body):
@@ -91,7 +97,7 @@ class ChatCompletionBody(Body):
     top_p: TopP | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    stop: Stops | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None

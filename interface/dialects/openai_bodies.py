@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from interface.wire.request_bodies import Text
 
@@ -37,7 +37,15 @@ class Part(BaseModel):
         return self.text or self.refusal or ""
 
 
-Content = Text | Annotated[list[Part], Field(max_length=MAX_MESSAGES)]
+AsText: Final = Tag("<text>")
+AsList: Final = Tag("<list>")
+TEXT_OR_LIST: Final = Discriminator(lambda value: "<list>" if isinstance(value, list) else "<text>")
+"""What is wrong with one is not told of the other, too."""
+
+Content = Annotated[
+    Annotated[Text, AsText] | Annotated[list[Part], AsList, Field(max_length=MAX_MESSAGES)],
+    TEXT_OR_LIST,
+]
 
 
 def text_of(content: Content | None) -> str:

@@ -212,7 +212,8 @@ def invalid(error: ValidationError, tag: object = None) -> InvalidInput:
     flaws = []
     found_errors = error.errors(include_url=False, include_context=False, include_input=False)
     for found in found_errors[:_MOST_FLAWS]:
-        place = [str(part) for part in found["loc"] if part != tag]
+        # A part in angle brackets is no name, but which of several forms it was taken for.
+        place = [str(part) for part in found["loc"] if part != tag and str(part)[:1] != "<"]
         pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
         unknown = found["type"] == "union_tag_invalid"  # its message repeats what was sent
         message = "There is no frame of this type." if unknown else found["msg"]
