@@ -176,12 +176,12 @@ def build_retention(ports: Ports, days: float | None) -> ForgetSessions:
     return ForgetSessions(database, announce, ports.cache, clear_strays, days)
 
 
-def build_asker(database: OpenUnitOfWork, admission: Admission) -> Asker:
+def build_asker(database: OpenUnitOfWork, admission: Admission, *, any_key: bool = False) -> Asker:
     by_token = IdentifyByToken(database, admission.tokens)
     credentials = ReadCredentials(by_token, IdentifyByTicket(database))
     if admission.required:
         return LockedDoor(credentials)
-    return OpenDoor(credentials, EnterOpenly(database))
+    return OpenDoor(credentials, EnterOpenly(database), any_key)
 
 
 def account_routes(
@@ -268,8 +268,9 @@ def build_web(
     )
     generations = GenerationRoutes(who, ReadGeneration(database, stream), stop)
     list_models = ListModels(database, models)
+    caller_of_openai = build_asker(database, admission, any_key=True)
     chat_completions = ChatCompletions(
-        who,
+        caller_of_openai,
         SubmitCall(database, ports.queue, store_generation, ids, announce),
         messages.await_answer,
         follow_generation,
@@ -295,7 +296,7 @@ def build_web(
         *persona_routes.routes(),
         *apis.routes(),
         *chat_completions.routes(),
-        *OpenAIModelRoutes(who, list_models).routes(),
+        *OpenAIModelRoutes(caller_of_openai, list_models).routes(),
         *file_routes(ports, who, file_limits, clear_strays),
         *sse_routes(who, follow_session, follow_generation, streams),
         *generations.routes(),

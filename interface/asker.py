@@ -47,16 +47,23 @@ class ReadCredentials:
 @dataclass(frozen=True, slots=True)
 class OpenDoor:
     """Open mode: whoever can reach the server may use it, and needs no credentials. Those of who
-    has some are checked all the same."""
+    has some are checked all the same; but where `any_key` will do, as for clients that insist on
+    sending one, what nobody's is counts as none."""
 
     credentials: ReadCredentials
     enter: EnterOpenly
+    any_key: bool = False
 
     async def __call__(self, connection: HTTPConnection, /) -> UserId:
         return (await self.caller(connection)).user
 
     async def caller(self, connection: HTTPConnection, /, *, by_ticket: bool = False) -> Caller:
-        caller = await self.credentials(connection, by_ticket=by_ticket)
+        try:
+            caller = await self.credentials(connection, by_ticket=by_ticket)
+        except InvalidToken:
+            if not self.any_key:
+                raise
+            caller = None
         return caller or Caller(await self.enter())
 
 

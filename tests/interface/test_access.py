@@ -406,13 +406,44 @@ async def test_where_no_ticket_is_taken_it_is_no_credential_and_stays_good(
     assert (await ask_at(locked, stream, ada, {}, f"ticket={ticket.reveal()}")).status == 200
 
 
+ANY_KEY: Final = [route for route in PROTECTED if " /v1/" in route]
+"""Where OpenAI's clients ask, which are never without a key."""
+
+
+@pytest.mark.parametrize("credentials", BAD, ids=lambda credentials: credentials.__name__)
+async def test_in_open_mode_openais_clients_may_show_any_key(
+    doors: Doors, credentials: Credentials
+) -> None:
+    caller, token = await doors.sign_in("ada")
+    await add_api_token(doors.database, caller.user, "sk-adas")
+    ada = Ada(caller, token, {"model": "scripted"})
+    headers = await credentials(doors, ada)
+    for route in ANY_KEY:
+        assert (await ask_at(doors, route, ada, headers)).status == 200
+    made = doors.database.state.sessions.values()
+    assert {session.owner for session in made} == {await doors.local()}
+
+
+@pytest.mark.parametrize("route", ANY_KEY)
+async def test_but_who_they_are_counts_if_they_can_prove_it(doors: Doors, route: str) -> None:
+    caller, token = await doors.sign_in("ada")
+    ada = Ada(caller, token, {"model": "adas"})
+    await add_api(doors.database, a_new_api(caller.user, "mine", "adas"))
+    assert (await ask_at(doors, route, ada, bearer(token))).status == 200
+    made = doors.database.state.sessions.values()
+    assert {session.owner for session in made} <= {caller.user}
+
+
+CHECKED: Final = [route for route in PROTECTED if route not in ANY_KEY]
+
+
 @pytest.mark.parametrize("credentials", BAD[1:], ids=lambda credentials: credentials.__name__)
-@pytest.mark.parametrize("route", PROTECTED)
+@pytest.mark.parametrize("route", CHECKED)
 async def test_an_open_door_checks_what_it_is_shown(
     doors: Doors, route: str, credentials: Credentials
 ) -> None:
     caller, token = await doors.sign_in("ada")
-    things = dict.fromkeys(("session_id", "generation_id", "name", "model"), "none")
+    things = dict.fromkeys(("session_id", "generation_id", "name"), "none")
     ada = Ada(caller, token, things | dict.fromkeys(("api_id", "token_id", "file_id"), "7"))
     await add_api_token(doors.database, caller.user, "sk-adas")
     headers = await credentials(doors, ada)
