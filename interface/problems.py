@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Final
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.errors import ChatError, Flaw
 
@@ -67,6 +70,27 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
 RETRY_AFTER_SECONDS: Final = 2
 
 
+class ProblemFlaw(TypedDict):
+    pointer: Annotated[str, Field(description="To the field or parameter that is wrong.")]
+    message: str
+
+
+class _Problem(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None
+    code: Annotated[str, Field(description="Stable; `docs/errors.md` says what each means.")]
+    request_id: Annotated[str | None, Field(description="To name it by when asking about it.")]
+
+
+class Problem(_Problem, total=False):
+    """RFC 9457."""
+
+    errors: list[ProblemFlaw]
+
+
 def problem(
     code: str,
     detail: str,
@@ -74,9 +98,9 @@ def problem(
     instance: str | None,
     request_id: str | None,
     flaws: Sequence[Flaw] = (),
-) -> dict[str, Any]:
+) -> Problem:
     status = STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    shown: dict[str, Any] = {
+    shown: Problem = {
         "type": f"urn:llm-chat:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
         "status": status.value,
@@ -90,7 +114,7 @@ def problem(
     return shown
 
 
-def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> dict[str, Any]:
+def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> Problem:
     return problem(
         error.code, str(error), instance=instance, request_id=request_id, flaws=error.flaws
     )

@@ -1,8 +1,8 @@
 """HTTP replies: JSON, and every error as a problem."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -48,7 +48,7 @@ def page_reply(
     )
 
 
-def problem_reply(shown: Json) -> Response:
+def problem_reply(shown: Mapping[str, Any]) -> Response:
     headers = {}
     if shown["status"] in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -31,8 +31,10 @@ from domain.position import Position
 from interface.asker import Asker
 from interface.problems import problem_of
 from interface.request_id import request_id_of
-from interface.wire.encoding import Json, encode
+from interface.wire.encoding import encode
+from interface.wire.event_shapes import GoneEvent
 from interface.wire.events import websocket_event
+from interface.wire.frame_shapes import FrameJson, Opened, PongFrame
 from interface.wire.frames import (
     CancelFrame,
     FollowFrame,
@@ -57,6 +59,8 @@ log = logging.getLogger(__name__)
 MAX_FRAME_BYTES: Final = 256 * 1024
 MAX_FOLLOWED: Final = 100
 """Sessions that one socket may follow."""
+
+PONG: Final[PongFrame] = {"type": "pong"}
 
 # Close codes, by what the client should do.
 NOT_SIGNED_IN: Final = 4401
@@ -194,7 +198,7 @@ class _Socket:
                     raise InvalidInput(Flaw("/session_id", "This session is not followed here."))
                 await self._say(opened_frame("unfollowed", session_id, reached))
             case PingFrame():
-                await self._say({"type": "pong"})
+                await self._say(PONG)
 
     async def _submit(self, frame: SendFrame) -> None:
         submission = Submission(
@@ -221,7 +225,7 @@ class _Socket:
         return self.home if session_id is None else parse_session_id(session_id)
 
     async def _follow(
-        self, session_id: SessionId, last_event_id: str | None, announce: str | None
+        self, session_id: SessionId, last_event_id: str | None, announce: Opened | None
     ) -> None:
         """Follow from a cursor on, instead of from where the socket stood, if it did."""
         if session_id not in self.followed and len(self.followed) >= MAX_FOLLOWED:
@@ -276,7 +280,7 @@ class _Socket:
         await self._say(error_frame(problem_of(error, "/ws", self.request_id)))
         return _Refused(code, error.code)
 
-    async def _say(self, frame: Json) -> None:
+    async def _say(self, frame: FrameJson | GoneEvent) -> None:
         await self._send_text(encode(frame).decode())
 
     async def _send_text(self, text: str) -> None:

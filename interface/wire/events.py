@@ -12,13 +12,21 @@ from application.events import (
     Start,
     Stopped,
     StreamEvent,
-    Terminal,
 )
 from domain.generation import Failure
 from domain.identifiers import GenerationId, SessionId
 from domain.message import Usage
-from interface.problems import problem
-from interface.wire.encoding import Json, encode
+from interface.problems import Problem, problem
+from interface.wire.encoding import encode
+from interface.wire.event_shapes import (
+    DoneEvent,
+    EventJson,
+    OfAnswer,
+    OfLast,
+    OfOpening,
+    SnapshotEvent,
+    UsageJson,
+)
 
 
 def sse_event(session_id: SessionId, entry: Entry) -> bytes:
@@ -35,44 +43,59 @@ def websocket_event(session_id: SessionId, entry: Entry) -> str:
     return entry.as_frame
 
 
-def _event(session_id: SessionId, event: StreamEvent) -> Json:
-    kind, fields = _told(event)
-    return {
-        "type": kind,
-        "session_id": session_id,
-        "generation_id": event.generation_id,
-        **fields,
-    }
-
-
-def _told(event: StreamEvent) -> tuple[str, Json]:
+def _event(session_id: SessionId, event: StreamEvent) -> EventJson:
+    of: OfAnswer = {"session_id": session_id, "generation_id": event.generation_id}
     match event:
         case Chunk():
-            return "chunk", {"chunk": event.text, "is_last": False}
+            return {"type": "chunk", **of, "chunk": event.text, "is_last": False}
         case Reasoning():
-            return "reasoning", {"chunk": event.text, "is_last": False}
+            return {"type": "reasoning", **of, "chunk": event.text, "is_last": False}
         case Start():
-            return "start", _opening(event)
+            return {"type": "start", **of, **_opening(event)}
         case Reset():
-            return "reset", {**_opening(event), "reason": event.reason}
+            return {"type": "reset", **of, **_opening(event), "reason": event.reason}
         case Snapshot():
-            shown: Json = {"text": event.text, "attempt": event.attempt}
-            if event.reasoning:
-                shown["reasoning"] = event.reasoning
-            return "snapshot", {**shown, "recovered": event.recovered}
+            return _snapshot(session_id, event)
         case Done():
-            shown = {**_last(event), "finish_reason": event.finish_reason}
-            if event.title is not None:
-                shown["title"] = event.title
-            return "done", {**shown, "usage": usage_json(event.usage)}
+            return _done(session_id, event)
         case Stopped():
-            return "stopped", {**_last(event), "usage": usage_json(event.usage)}
+            return {"type": "stopped", **of, **_last(event), "usage": usage_json(event.usage)}
         case Failed():
             error = failure_json(event.failure, event.generation_id, event.request_id)
-            return "failed", {**_last(event), "error": error}
+            return {"type": "failed", **of, **_last(event), "error": error}
 
 
-def _opening(event: Opening) -> Json:
+def _snapshot(session_id: SessionId, event: Snapshot) -> SnapshotEvent:
+    shown: SnapshotEvent = {
+        "type": "snapshot",
+        "session_id": session_id,
+        "generation_id": event.generation_id,
+        "text": event.text,
+        "attempt": event.attempt,
+        "recovered": event.recovered,
+    }
+    if event.reasoning:
+        shown["reasoning"] = event.reasoning
+    return shown
+
+
+def _done(session_id: SessionId, event: Done) -> DoneEvent:
+    shown: DoneEvent = {
+        "type": "done",
+        "session_id": session_id,
+        "generation_id": event.generation_id,
+        "chunk": "",
+        "is_last": True,
+        "message_id": event.message_id,
+        "finish_reason": event.finish_reason,
+        "usage": usage_json(event.usage),
+    }
+    if event.title is not None:
+        shown["title"] = event.title
+    return shown
+
+
+def _opening(event: Opening) -> OfOpening:
     return {
         "attempt": event.attempt,
         "model_name": event.model_name,
@@ -80,11 +103,11 @@ def _opening(event: Opening) -> Json:
     }
 
 
-def _last(event: Terminal) -> Json:
+def _last(event: Stopped | Failed) -> OfLast:
     return {"chunk": "", "is_last": True, "message_id": event.message_id}
 
 
-def usage_json(usage: Usage | None) -> Json | None:
+def usage_json(usage: Usage | None) -> UsageJson | None:
     if usage is None:
         return None
     return {
@@ -94,7 +117,7 @@ def usage_json(usage: Usage | None) -> Json | None:
     }
 
 
-def failure_json(failure: Failure, generation_id: GenerationId, request_id: str | None) -> Json:
+def failure_json(failure: Failure, generation_id: GenerationId, request_id: str | None) -> Problem:
     return problem(
         failure.code,
         failure.detail,

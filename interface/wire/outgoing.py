@@ -19,8 +19,17 @@ from domain.position import Position
 from domain.secret import Secret
 from domain.uploaded_file import UploadedFile
 from domain.user import User
+from interface.problems import Problem
 from interface.wire.encoding import Json, close_cursor
+from interface.wire.event_shapes import GoneEvent
 from interface.wire.events import failure_json, usage_json
+from interface.wire.frame_shapes import (
+    AcceptedFrame,
+    CancellingFrame,
+    ErrorFrame,
+    Opened,
+    OpenedFrame,
+)
 
 
 def session_json(session: ChatSession) -> Json:
@@ -188,11 +197,11 @@ def api_token_cursor(last: ApiToken) -> str:
     return close_cursor(last.id)
 
 
-def gone_json(session_id: SessionId) -> Json:
+def gone_json(session_id: SessionId) -> GoneEvent:
     return {"type": "gone", "session_id": session_id, "generation_id": None}
 
 
-def opened_frame(kind: str, session_id: SessionId, position: Position) -> Json:
+def opened_frame(kind: Opened, session_id: SessionId, position: Position) -> OpenedFrame:
     """`session`, `following` and `unfollowed`: where the stream of that session stands."""
     return {"type": kind, "session_id": session_id, "last_event_id": str(position)}
 
@@ -212,7 +221,7 @@ def stopping_json(generation: Generation) -> Json:
     return {"generation_id": generation.id, "status": generation.status.value}
 
 
-def cancelling_frame(generation: Generation) -> Json:
+def cancelling_frame(generation: Generation) -> CancellingFrame:
     return {
         "type": "cancelling",
         "session_id": generation.session_id,
@@ -224,7 +233,7 @@ def personas_json(listed: PersonaList) -> Json:
     return {"personas": list(listed.names), "default": listed.default}
 
 
-def accepted_frame(accepted: Accepted, client_message_id: str | None) -> Json:
+def accepted_frame(accepted: Accepted, client_message_id: str | None) -> AcceptedFrame:
     return {
         "type": "accepted",
         "session_id": accepted.session_id,
@@ -234,8 +243,8 @@ def accepted_frame(accepted: Accepted, client_message_id: str | None) -> Json:
     }
 
 
-def error_frame(error: Json, client_message_id: str | None = None) -> Json:
-    frame: Json = {"type": "error", "error": error}
+def error_frame(error: Problem, client_message_id: str | None = None) -> ErrorFrame:
+    frame: ErrorFrame = {"type": "error", "error": error}
     if client_message_id is not None:
         frame["client_message_id"] = client_message_id
     return frame

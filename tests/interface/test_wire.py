@@ -22,11 +22,12 @@ from application.events import (
     Stopped,
     StreamEvent,
 )
-from domain.errors import ApiConfigNotFound, InvalidInput
+from domain.errors import ApiConfigNotFound, InvalidInput, SessionBusy
 from domain.generation import Failure
 from domain.identifiers import MessageId
 from domain.message import Usage
 from domain.position import Position
+from interface.problems import problem_of
 from interface.wire.events import sse_event, websocket_event
 from interface.wire.frames import (
     FollowFrame,
@@ -242,8 +243,9 @@ def test_frames_have_the_fields_of_the_protocol() -> None:
         "generation_id": GENERATION,
     }
     assert wanted.items() <= accepted_frame(accepted, "m-1").items()
-    assert error_frame({"code": "bad"}) == {"type": "error", "error": {"code": "bad"}}
-    assert error_frame({}, "m-1")["client_message_id"] == "m-1"
+    refused = problem_of(SessionBusy("Eight wait."), "/ws", "request-1")
+    assert error_frame(refused) == {"type": "error", "error": refused}
+    assert error_frame(refused, "m-1") == {**error_frame(refused), "client_message_id": "m-1"}
 
 
 # Frames in
