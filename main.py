@@ -117,7 +117,12 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             check_upload_folder(settings)
             admission = closing.enter_context(open_admission(settings, embedded=answers))
             web = build_web(
-                ports, admission, settings.sync_timeout, file_limits(settings), read_page()
+                ports,
+                admission,
+                settings.sync_timeout,
+                file_limits(settings),
+                read_page(),
+                read_page("docs_page"),
             )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []

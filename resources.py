@@ -223,9 +223,9 @@ def own_models(settings: Settings, dialects: Mapping[str, Dialect]) -> Sequence[
     return (OwnModel(settings.openai_model, provider, model), *others)
 
 
-def read_page() -> Mapping[str, bytes]:
-    """What the web page is made of, by path."""
-    return dict(read_files(files("interface") / "page"))
+def read_page(folder: str = "page") -> Mapping[str, bytes]:
+    """What the web page is made of, by path; or that of `/docs`, in `docs_page`."""
+    return dict(read_files(files("interface") / folder))
 
 
 def read_files(folder: Traversable, path: str = "") -> Iterator[tuple[str, bytes]]:

@@ -78,8 +78,10 @@ from interface.api_configs import ApiConfigRoutes
 from interface.api_tokens import ApiTokenRoutes
 from interface.app import build_app
 from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
+from interface.assets import Shelf, assets_of
 from interface.dialects.chat_completions import ChatCompletions
 from interface.dialects.openai_models import OpenAIModelRoutes
+from interface.docs import docs_routes
 from interface.files import FileRoutes
 from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
@@ -89,7 +91,7 @@ from interface.personas import PersonaRoutes
 from interface.repeat import Hurry
 from interface.sessions import SessionRoutes
 from interface.sse import Streams, sse_routes
-from interface.web_page import PageRoutes, assets_of
+from interface.web_page import CONTENT_SECURITY_POLICY, PageRoutes
 from interface.websocket import WebSocketDoor
 from interface.worker import Worker
 
@@ -226,9 +228,10 @@ def build_web(
     sync_timeout: float,
     file_limits: FileLimits,
     page: Mapping[str, bytes],
+    docs_page: Mapping[str, bytes],
 ) -> Web:
-    """`sync_timeout`: seconds that a request waits for its whole answer. `page`: what the web page
-    is made of, by path."""
+    """`sync_timeout`: seconds that a request waits for its whole answer. `page` and `docs_page`:
+    what the web page and `/docs` are made of, by path."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
     models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
@@ -289,7 +292,8 @@ def build_web(
     )
     routes = [
         *health.routes(),
-        *PageRoutes(assets_of(page)).routes(),
+        *PageRoutes(Shelf(assets_of(page), CONTENT_SECURITY_POLICY)).routes(),
+        *docs_routes(docs_page),
         *account_routes(database, ids, who, admission),
         *sessions.routes(),
         *messages.routes(),

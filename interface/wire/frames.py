@@ -7,39 +7,58 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from interface.wire.request_bodies import Body, Key, SendBody, check_size, invalid
 
+SessionNamed = Annotated[
+    str | None, Field(description="Another one than that of the socket; it needn't be followed.")
+]
+
 
 class SendFrame(SendBody):
+    """A message, of 1 to 32,000 characters after trimming."""
+
     type: Literal["send"]
-    client_message_id: Key | None = None
-    session_id: str | None = None
+    client_message_id: Annotated[
+        Key | None,
+        Field(description="Of your own: however often it is sent, the message is accepted once."),
+    ] = None
+    session_id: SessionNamed = None
 
 
 class CancelFrame(Body):
-    """Without a generation it is the one that the session works on."""
+    """Stop an answer; without a generation it is the one that the session works on."""
 
     type: Literal["cancel"]
     generation_id: str | None = None
-    session_id: str | None = None
+    session_id: SessionNamed = None
 
 
 class ResumeFrame(Body):
+    """Tell again what came after this event."""
+
     type: Literal["resume"]
     last_event_id: str
-    session_id: str | None = None
+    session_id: SessionNamed = None
 
 
 class FollowFrame(Body):
+    """Tell the events of a further session as well."""
+
     type: Literal["follow"]
     session_id: str
-    last_event_id: str | None = None
+    last_event_id: Annotated[
+        str | None, Field(description="Without one it begins with the running answer so far.")
+    ] = None
 
 
 class UnfollowFrame(Body):
+    """Tell no more of a session."""
+
     type: Literal["unfollow"]
     session_id: str
 
 
 class PingFrame(Body):
+    """For who can't send WebSocket pings, such as a web page."""
+
     type: Literal["ping"]
 
 

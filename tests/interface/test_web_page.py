@@ -10,7 +10,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from interface.app import build_app
-from interface.web_page import PageRoutes, assets_of
+from interface.assets import Shelf, assets_of
+from interface.web_page import CONTENT_SECURITY_POLICY, PageRoutes
 from resources import read_files, read_page
 from tests.interface.clients import ask, assert_problem
 
@@ -37,7 +38,7 @@ FILES: Final[Mapping[str, bytes]] = {
 
 @pytest.fixture
 def app() -> ASGIApp:
-    return build_app(PageRoutes(assets_of(FILES)).routes())
+    return build_app(PageRoutes(Shelf(assets_of(FILES), CONTENT_SECURITY_POLICY)).routes())
 
 
 @pytest.fixture
@@ -277,8 +278,7 @@ def test_folders_within_the_page_are_read_as_well(tmp_path: Path) -> None:
 
 def test_all_of_the_page_goes_into_the_package_and_the_image() -> None:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    (pattern,) = data["package-data"]["interface"]
-    assert pattern == "page/**"
+    assert data["package-data"]["interface"] == ["page/**", "docs_page/**"]
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     later = lines[lines.index("!interface") + 1 :]
     assert [line for line in later if not line.startswith("!")] == ["**/__pycache__"]
