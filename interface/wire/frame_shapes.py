@@ -40,6 +40,8 @@ class CancellingFrame(TypedDict):
 
 
 class PongFrame(TypedDict):
+    """The server is there."""
+
     type: Literal["pong"]
 
 

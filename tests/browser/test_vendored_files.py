@@ -1,26 +1,40 @@
-"""What the page uses of others is what others published."""
+"""What the pages use of others is what others published."""
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-VENDOR: Final = Path(__file__).parents[2] / "interface" / "page" / "vendor"
-README: Final = (VENDOR / "README.md").read_text(encoding="utf-8")
-_LINES: Final = re.findall(r"^([0-9a-f]{64})  (\S+)$", README, re.MULTILINE)
-SUMS: Final = {path: checksum for checksum, path in _LINES}
+INTERFACE: Final = Path(__file__).parents[2] / "interface"
+VENDORS: Final = (INTERFACE / "page" / "vendor", INTERFACE / "docs_page" / "vendor")
 
 
-@pytest.mark.parametrize("path", sorted(SUMS))
-def test_a_vendored_file_is_the_published_one(path: str) -> None:
-    assert hashlib.sha256((VENDOR / path).read_bytes()).hexdigest() == SUMS[path]
+def sums(vendor: Path) -> Mapping[str, str]:
+    """By the path, as the README has them."""
+    readme = (vendor / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^([0-9a-f]{64})  (\S+)$", readme, re.MULTILINE)
+    return {path: checksum for checksum, path in lines}
 
 
-def test_every_vendored_script_has_its_checksum_version_and_licence() -> None:
-    scripts = {path.relative_to(VENDOR).as_posix() for path in VENDOR.rglob("*.*js")}
-    assert scripts == set(SUMS)
-    for script in scripts:
-        assert f"| `{script}` |" in README
-        assert list((VENDOR / script).parent.glob("LICENSE*")), f"{script} has no licence"
+@pytest.mark.parametrize(
+    ("vendor", "path"), [(vendor, path) for vendor in VENDORS for path in sorted(sums(vendor))]
+)
+def test_a_vendored_file_is_the_published_one(vendor: Path, path: str) -> None:
+    assert hashlib.sha256((vendor / path).read_bytes()).hexdigest() == sums(vendor)[path]
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.parent.name)
+def test_every_vendored_file_has_its_checksum_version_and_licence(vendor: Path) -> None:
+    readme = (vendor / "README.md").read_text(encoding="utf-8")
+    loaded = {
+        path.relative_to(vendor).as_posix()
+        for path in vendor.rglob("*")
+        if path.suffix in (".js", ".mjs", ".css")
+    }
+    assert loaded == set(sums(vendor))
+    for path in loaded:
+        assert f"| `{path}` |" in readme
+        assert list((vendor / path).parent.glob("LICENSE*")), f"{path} has no licence"
