@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -70,25 +70,30 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
 RETRY_AFTER_SECONDS: Final = 2
 
 
-class ProblemFlaw(TypedDict):
-    pointer: Annotated[str, Field(description="To the field or parameter that is wrong.")]
+class FlawJson(TypedDict):
+    pointer: Annotated[str, Field(description="Where: a JSON pointer into what was sent.")]
     message: str
 
 
-class _Problem(TypedDict):
+class ProblemJson(TypedDict):
+    """Problem details (RFC 9457). `code` is stable, and what a program should look at."""
+
     type: str
     title: str
     status: int
-    detail: str
+    detail: Annotated[str, Field(description="A sentence for people.")]
     instance: str | None
-    code: Annotated[str, Field(description="Stable; `docs/errors.md` says what each means.")]
-    request_id: Annotated[str | None, Field(description="To name it by when asking about it.")]
-
-
-class Problem(_Problem, total=False):
-    """RFC 9457."""
-
-    errors: list[ProblemFlaw]
+    code: str
+    request_id: Annotated[str | None, Field(description="Finds the request in the server's log.")]
+    errors: NotRequired[list[FlawJson]]
+    session_id: NotRequired[
+        Annotated[
+            str, Field(description="If a message was accepted, and its answer is the matter.")
+        ]
+    ]
+    generation_id: NotRequired[
+        Annotated[str, Field(description="Likewise: under this the answer goes on, or has failed.")]
+    ]
 
 
 def problem(
@@ -98,9 +103,9 @@ def problem(
     instance: str | None,
     request_id: str | None,
     flaws: Sequence[Flaw] = (),
-) -> Problem:
+) -> ProblemJson:
     status = STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    shown: Problem = {
+    shown: ProblemJson = {
         "type": f"urn:llm-chat:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
         "status": status.value,
@@ -114,7 +119,7 @@ def problem(
     return shown
 
 
-def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> Problem:
+def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> ProblemJson:
     return problem(
         error.code, str(error), instance=instance, request_id=request_id, flaws=error.flaws
     )

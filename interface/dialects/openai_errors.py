@@ -7,6 +7,7 @@ import msgspec
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from interface.problems import ProblemJson
 from interface.wire.encoding import Json, encode
 
 PREFIX: Final = "/v1/"
@@ -22,7 +23,7 @@ _PARAMETERS: Final[Mapping[str, str]] = {"model_not_found": "model"}
 _WORTH_A_RETRY: Final = frozenset({429, 503})
 
 
-def openai_error(problem: Json) -> Json:
+def openai_error(problem: ProblemJson) -> Json:
     """A problem in OpenAI's words; of several flaws the first is told in full."""
     status, code = problem["status"], problem["code"]
     message, parameter = problem["detail"], _PARAMETERS.get(code)
@@ -85,7 +86,7 @@ class _Translating:
                 await self._translate(self._start)
 
     async def _translate(self, start: Message) -> None:
-        problem: Json = msgspec.json.decode(self._body)
+        problem: ProblemJson = msgspec.json.decode(self._body)
         body = encode(openai_error(problem))
         status = _STATUSES.get(problem["code"], start["status"])
         headers = MutableHeaders(raw=list(start["headers"]))

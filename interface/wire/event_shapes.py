@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.identifiers import GenerationId, MessageId, SessionId
-from interface.problems import Problem
+from interface.problems import ProblemJson
 
 EventId = Annotated[
     str,
@@ -119,7 +119,7 @@ class FailedEvent(OfAnswer, OfLast):
     """The answer has failed; its text so far, if any, is stored."""
 
     type: Literal["failed"]
-    error: Problem
+    error: ProblemJson
 
 
 EventJson = (

@@ -16,7 +16,7 @@ from application.events import (
 from domain.generation import Failure
 from domain.identifiers import GenerationId, SessionId
 from domain.message import Usage
-from interface.problems import Problem, problem
+from interface.problems import ProblemJson, problem
 from interface.wire.encoding import encode
 from interface.wire.event_shapes import (
     DoneEvent,
@@ -117,7 +117,9 @@ def usage_json(usage: Usage | None) -> UsageJson | None:
     }
 
 
-def failure_json(failure: Failure, generation_id: GenerationId, request_id: str | None) -> Problem:
+def failure_json(
+    failure: Failure, generation_id: GenerationId, request_id: str | None
+) -> ProblemJson:
     return problem(
         failure.code,
         failure.detail,

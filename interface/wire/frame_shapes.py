@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from domain.identifiers import GenerationId, MessageId, SessionId
-from interface.problems import Problem
+from interface.problems import ProblemJson
 from interface.wire.event_shapes import EventId
 
 Opened = Literal["session", "following", "unfollowed"]
@@ -47,7 +47,7 @@ class PongFrame(TypedDict):
 
 class _Error(TypedDict):
     type: Literal["error"]
-    error: Problem
+    error: ProblemJson
 
 
 class ErrorFrame(_Error, total=False):

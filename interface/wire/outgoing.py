@@ -19,7 +19,7 @@ from domain.position import Position
 from domain.secret import Secret
 from domain.uploaded_file import UploadedFile
 from domain.user import User
-from interface.problems import Problem
+from interface.problems import ProblemJson
 from interface.wire.encoding import Json, close_cursor
 from interface.wire.event_shapes import GoneEvent
 from interface.wire.events import failure_json, usage_json
@@ -243,7 +243,7 @@ def accepted_frame(accepted: Accepted, client_message_id: str | None) -> Accepte
     }
 
 
-def error_frame(error: Problem, client_message_id: str | None = None) -> ErrorFrame:
+def error_frame(error: ProblemJson, client_message_id: str | None = None) -> ErrorFrame:
     frame: ErrorFrame = {"type": "error", "error": error}
     if client_message_id is not None:
         frame["client_message_id"] = client_message_id
