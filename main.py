@@ -101,7 +101,7 @@ def beside_web(settings: Settings, ports: Ports, web: Web) -> Iterator[Coroutine
     # With its jitter never later than that.
     yield repeat(settings.access_check_seconds * 0.9, web.recheck, jitter=0.1)
     yield repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5, at_once=True)
-    forget = build_retention(ports, settings.retention_days or None)
+    forget = build_retention(ports, settings.retention_days)
     yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)
 
 

@@ -171,7 +171,7 @@ class Web:
     clear_strays: ClearStrays
 
 
-def build_retention(ports: Ports, days: float | None) -> ForgetSessions:
+def build_retention(ports: Ports, days: float) -> ForgetSessions:
     database = ports.open_unit_of_work
     clear_strays = ClearStrays(database, ports.files)
     announce = AnnounceTo(ports.listeners)

@@ -21,22 +21,22 @@ ForgetBatch = Callable[[Retention], Awaitable[Sequence[Forgotten]]]
 @dataclass(frozen=True, slots=True)
 class ForgetSessions:
     """Delete for good, with all that belongs to them, the sessions of calls once they were kept for
-    long enough; and if there is a retention, sessions that nobody has touched for `days`, and what
-    was left of those that were deleted so long ago. No stream of them is held any more; whoever
+    long enough; and unless `days` is 0, sessions that nobody has touched for so long, and what was
+    left of those that were deleted so long ago. No stream of them is held any more; whoever
     follows one all the same learns it from the watchdog."""
 
     open_unit_of_work: OpenUnitOfWork
     announce: Announce
     cache: Cache
     clear_strays: ClearStrays
-    days: float | None
+    days: float
 
     async def __call__(self) -> None:
         """Raises DatabaseUnavailable."""
         calls = await self._all(lambda kept: kept.forget_expired(_BATCH))
         if calls:
             log.info("forgot the sessions of %d calls", calls)
-        if self.days is not None:
+        if self.days:
             await self._forget_old(self.days)
 
     async def _forget_old(self, days: float) -> None:

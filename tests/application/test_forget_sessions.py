@@ -8,6 +8,7 @@ from domain.events import DomainEvent, SessionDeleted
 from domain.identifiers import SessionId
 from tests.application.conftest import Chat
 from tests.builders import add_file, add_session
+from tests.operator import age_session
 
 
 def forget(chat: Chat, days: float = -1.0) -> ForgetSessions:
@@ -48,6 +49,12 @@ async def test_what_is_not_old_stays_and_nothing_is_said(
     assert list(chat.database.state.sessions) == [SessionId(chat.session_id)]
     assert caplog.text == ""
     assert chat.happened == []
+
+
+async def test_without_a_retention_everything_stays(chat: Chat) -> None:
+    await age_session(chat.database, chat.session_id, 10_000)
+    await forget(chat, days=0)()
+    assert list(chat.database.state.sessions) == [SessionId(chat.session_id)]
 
 
 async def test_an_id_that_was_forgotten_can_be_used_again_and_followed(chat: Chat) -> None:

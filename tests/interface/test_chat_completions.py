@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.message import Role, Usage
 from domain.prompt import FunctionCall, Options, PromptMessage, ToolCall
-from tests.builders import claim
+from tests.builders import GENERATION, claim
 from tests.fakes import says
 from tests.interface.clients import EventSource, Json, event_source
 from tests.interface.conftest import NothingIsLeft
@@ -383,6 +384,14 @@ async def test_a_stream_has_the_shape_that_clients_know(doors: Doors) -> None:
     assert [choice["finish_reason"] for choice in choices] == [None, None, None, "stop"]
 
 
+async def test_why_it_ended_is_told_in_the_last_chunk(doors: Doors) -> None:
+    doors.model.script = says(TextPiece("Hel"), Finish("length", None))
+    async with streaming(doors) as stream:
+        await doors.answer(await doors.queue.heard())
+        *_, last, _ = await chunks(stream)
+    assert last["choices"][0]["finish_reason"] == "length"
+
+
 async def test_what_it_cost_is_told_to_who_asks(doors: Doors) -> None:
     async with streaming(doors, stream_options={"include_usage": True}) as stream:
         await doors.answer(await doors.queue.heard())
@@ -508,6 +517,40 @@ async def test_an_answer_that_is_begun_again_is_told_once(doors: Doors) -> None:
             assert block is not None
             said += "" if block == ":" else text_of([json.loads(fields(block)["data"])])
     assert said == "Hello there, you"
+
+
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [
+        ([Reasoning(GENERATION, "Hm"), Reasoning(GENERATION, "m")], "Hmm"),
+        ([Reasoning(GENERATION, "Oh"), Reasoning(GENERATION, "m")], "Hm"),
+        ([Snapshot(GENERATION, 2, "", "Hmm"), Reasoning(GENERATION, "!")], "Hmm!"),
+        ([Snapshot(GENERATION, 2, "", "Oh"), Reasoning(GENERATION, "!")], "Hm"),
+    ],
+)
+async def test_reasoning_that_is_begun_again_is_told_as_far_as_it_fits(
+    doors: Doors, again: list[Any], told: str
+) -> None:
+    async with streaming(doors) as stream:
+        answer = await running(doors)
+        which = answer.generation_id
+        for event in (
+            Start(which, 1, "scripted", "why?"),
+            Reasoning(which, "Hm"),
+            Reset(which, 2, "scripted", "why?", "worker_lost"),
+            *(replace(event, generation_id=which) for event in again),
+            Chunk(which, "Hi"),
+        ):
+            answer.writer.write(event)
+        reasoned, said = "", ""
+        while said != "Hi":
+            block = await stream.block()
+            assert block is not None
+            read = fields(block) if block != ":" else {}
+            deltas = [json.loads(read["data"])["choices"][0]["delta"]] if "data" in read else []
+            reasoned += "".join(delta.get("reasoning_content", "") for delta in deltas)
+            said += "".join(delta.get("content", "") for delta in deltas)
+    assert reasoned == told
 
 
 async def test_another_text_can_not_be_told_after_it(doors: Doors) -> None:
