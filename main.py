@@ -21,6 +21,7 @@ from infrastructure.key_ring import BadEncryptionKeys
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile
 from infrastructure.sql.migrate import CannotMigrate
+from interface.origins import Origins
 from interface.repeat import repeat
 from interface.server import Server, listen
 from interface.websocket_protocol import as_one_line
@@ -118,7 +119,12 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             check_upload_folder(settings)
             admission = closing.enter_context(open_admission(settings, embedded=answers))
             web = build_web(
-                ports, admission, settings.sync_timeout, file_limits(settings), read_page()
+                ports,
+                admission,
+                settings.sync_timeout,
+                file_limits(settings),
+                read_page(),
+                Origins(settings.pages_origins, settings.only_name),
             )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []

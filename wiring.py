@@ -82,6 +82,7 @@ from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
 from interface.messages import MessageRoutes
+from interface.origins import Origins
 from interface.personas import PersonaRoutes
 from interface.repeat import Hurry
 from interface.sessions import SessionRoutes
@@ -223,9 +224,10 @@ def build_web(
     sync_timeout: float,
     file_limits: FileLimits,
     page: Mapping[str, bytes],
+    origins: Origins,
 ) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer. `page`: what the web page
-    is made of, by path."""
+    is made of, by path. `origins`: whose pages may ask."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
     models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
@@ -290,7 +292,7 @@ def build_web(
     ]
     watch = WatchSessions(database, followers)
     recheck = RecheckCallers(database, visits)
-    app = build_app(routes)
+    app = build_app(routes, origins)
     hurry = Hurry(STREAM_AWAY_WATCH_SECONDS, lambda: stream.away)
     return Web(
         app, routes, health, followers, heartbeats, watch, hurry, visits, recheck, clear_strays

@@ -28,6 +28,7 @@ from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.wake_ups import MemoryWakeUps
+from interface.origins import Origins
 from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim, sign_in
 from tests.fakes import (
     CountingIds,
@@ -99,6 +100,7 @@ class Doors:
     file_limits: FileLimits = field(default_factory=lambda: FileLimits(1_000, 3, 2_000))
     passwords: FakePasswords = field(default_factory=FakePasswords)
     sign_in_required: bool = False
+    origins: Origins = field(default_factory=Origins)
     page: Mapping[str, bytes] = field(default_factory=lambda: {"index.html": b"<!doctype html>"})
 
     def __post_init__(self) -> None:
@@ -121,7 +123,9 @@ class Doors:
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
         admission = Admission(self.passwords, self.tokens, self.sign_in_required)
-        web = build_web(ports, admission, self.sync_timeout, self.file_limits, self.page)
+        web = build_web(
+            ports, admission, self.sync_timeout, self.file_limits, self.page, self.origins
+        )
         self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats
