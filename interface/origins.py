@@ -50,14 +50,14 @@ class Origins:
 
     def refuse_foreign_page(self, connection: HTTPConnection) -> None:
         """Raises ForeignOrigin."""
-        said = connection.headers.getlist("origin")
+        said = _said(connection, "origin")
         if not said or not all(self._allows(origin) for origin in said):
             refuse_foreign(connection)
 
     def refuse_foreign_host(self, connection: HTTPConnection) -> None:
         """Raises ForeignHost. Browsers always name one; who names none is an old program."""
         if self.called is not None:
-            for host in connection.headers.getlist("host"):
+            for host in _said(connection, "host"):
                 if not self._is_ours(host):
                     raise ForeignHost
 
@@ -82,13 +82,12 @@ def refuse_foreign(connection: HTTPConnection) -> None:
     """Raises ForeignOrigin, also for pages that are allowed elsewhere. Who is no browser says
     nothing of an origin, and is let pass. The host and its port must be this one's, not the scheme:
     TLS may end at a proxy."""
-    headers = connection.headers
-    said, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
+    said, sites = _said(connection, "origin"), _said(connection, "sec-fetch-site")
     # At a WebSocket each browser says its origin, and to some ws:// is another site than http://.
     told_enough = connection.scope["type"] == "websocket" and said
     if not told_enough and any(site not in _OWN_SITES for site in sites):
         raise ForeignOrigin
-    if any(not _is_own(origin, headers.getlist("host")) for origin in said):
+    if any(not _is_own(origin, _said(connection, "host")) for origin in said):
         raise ForeignOrigin
 
 
@@ -121,6 +120,12 @@ def clean_origin(text: str) -> str:
         except AddressValueError:
             raise ValueError("is no origin") from None
     return f"{scheme}://{host}" if port == _PORTS[scheme] else f"{scheme}://{host}:{port}"
+
+
+def _said(connection: HTTPConnection, name: str) -> list[str]:
+    """Blanks around what is said belong to no field (RFC 9110, 5.5); not each server takes them
+    away."""
+    return [said.strip(" \t") for said in connection.headers.getlist(name)]
 
 
 def _is_own(origin: str, hosts: list[str]) -> bool:

@@ -258,6 +258,7 @@ ANY_NAME: Final = [
     "MINE",
     "friend.example",
     "friend.example:8080",
+    "localhost:8080 \t",
 ]
 NO_NAMES: Final = [
     "",
@@ -273,6 +274,7 @@ NO_NAMES: Final = [
     "friend.example.evil",
     "localhost@evil",
     "evil@localhost",
+    "evil@app.localhost",
     "localhost:8080@evil",
     "localhost:80:80",
     "localhost:port",
@@ -326,7 +328,7 @@ async def test_a_name_that_could_be_a_sites_is_refused(guarded: Doors, host: str
 async def test_addresses_localhost_and_what_is_set_are_names_of_ours(
     guarded: Doors, host: str
 ) -> None:
-    own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin "}
     assert await told(guarded, "GET", "/api/chat/sessions", own) == (200, None)
     (first,) = await handshake(guarded.app, own)
     assert first["type"] == "websocket.accept"
