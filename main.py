@@ -21,6 +21,7 @@ from infrastructure.key_ring import BadEncryptionKeys
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile
 from infrastructure.sql.migrate import CannotMigrate
+from interface.origins import Origins
 from interface.repeat import repeat
 from interface.server import Server, listen
 from interface.websocket_protocol import as_one_line
@@ -34,7 +35,7 @@ from resources import (
     read_page,
 )
 from settings import AuthMode, BadSettings, Settings, read_settings
-from wiring import Ports, Web, build_retention, build_web, build_worker
+from wiring import Pages, Ports, Web, build_retention, build_web, build_worker
 
 log = logging.getLogger("llm_chat")
 
@@ -121,8 +122,8 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 admission,
                 settings.sync_timeout,
                 file_limits(settings),
-                read_page(),
-                read_page("docs_page"),
+                Origins(settings.pages_origins, settings.only_name),
+                Pages(read_page("page"), read_page("docs_page")),
             )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []

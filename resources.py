@@ -223,8 +223,8 @@ def own_models(settings: Settings, dialects: Mapping[str, Dialect]) -> Sequence[
     return (OwnModel(settings.openai_model, provider, model), *others)
 
 
-def read_page(folder: str = "page") -> Mapping[str, bytes]:
-    """What the web page is made of, by path; or that of `/docs`, in `docs_page`."""
+def read_page(folder: str) -> Mapping[str, bytes]:
+    """What a page in that folder is made of, by path."""
     return dict(read_files(files("interface") / folder))
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from domain.base_url import clean_base_url
+from interface.origins import ANY_ORIGIN, clean_origin
 
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 MIN_SECRET_KEY_CHARACTERS: Final = 32
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     openai_stream: bool = True
     upstream_private: PrivateHosts | None = None
     upstream_allowlist: str = ""
+    allowed_origins: str = ""
     upstream_connect_seconds: Seconds = 5.0
     upstream_first_event_seconds: Seconds = 60.0
     upstream_gap_seconds: Seconds = 30.0
@@ -113,6 +115,22 @@ class Settings(BaseSettings):
         return not _is_loopback(self.host)
 
     @property
+    def pages_origins(self) -> frozenset[str]:
+        """Of the pages that may use the server beside its own."""
+        said = (origin.strip() for origin in self.allowed_origins.split(","))
+        return frozenset(
+            origin if origin == ANY_ORIGIN else clean_origin(origin) for origin in said if origin
+        )
+
+    @property
+    def only_name(self) -> str | None:
+        """What it is called where this machine's users need no account: a browser there can be made
+        to come by any name that points to this machine. None: what it is called is the network's
+        business."""
+        guarded = _is_loopback(self.host) and not self.sign_in_required
+        return self.host if guarded else None
+
+    @property
     def users_may_reach_private_hosts(self) -> bool:
         """By default where the user is the operator: in open mode."""
         if self.upstream_private is not None:
@@ -158,6 +176,7 @@ def _check(settings: Settings) -> None:
     if 0 < settings.retention_days < 1:
         raise BadSettings("RETENTION_DAYS: must be 0, for never, or at least 1")
     _check_own_model(settings)
+    _check_origins(settings)
 
 
 def _check_database(settings: Settings) -> None:
@@ -221,6 +240,18 @@ def _check_own_model(settings: Settings) -> None:
         clean_base_url(base_url or DEFAULT_OPENAI_BASE_URL)
     except ValueError as error:
         raise BadSettings(f"OPENAI_BASE_URL: {error}") from None
+
+
+def _check_origins(settings: Settings) -> None:
+    try:
+        origins = settings.pages_origins
+    except ValueError:
+        raise BadSettings(
+            "ALLOWED_ORIGINS: must be origins like https://app.example.com or http://localhost:5173,"
+            " without a path, with commas between"
+        ) from None
+    if ANY_ORIGIN in origins and not settings.sign_in_required:
+        raise BadSettings("ALLOWED_ORIGINS: * needs AUTH_MODE=required")
 
 
 def _is_loopback(host: str) -> bool:

@@ -87,6 +87,7 @@ from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
 from interface.messages import MessageRoutes
+from interface.origins import Origins
 from interface.personas import PersonaRoutes
 from interface.repeat import Hurry
 from interface.sessions import SessionRoutes
@@ -114,6 +115,14 @@ class Ports:
     files: FileStore
     documents: DocumentReader
     listeners: Sequence[Listener] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What browsers load, by path: the web page, and `/docs`."""
+
+    chat: Mapping[str, bytes]
+    docs: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +236,11 @@ def build_web(
     admission: Admission,
     sync_timeout: float,
     file_limits: FileLimits,
-    page: Mapping[str, bytes],
-    docs_page: Mapping[str, bytes],
+    origins: Origins,
+    pages: Pages,
 ) -> Web:
-    """`sync_timeout`: seconds that a request waits for its whole answer. `page` and `docs_page`:
-    what the web page and `/docs` are made of, by path."""
+    """`sync_timeout`: seconds that a request waits for its whole answer. `origins`: whose pages may
+    ask."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
     models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
@@ -292,8 +301,8 @@ def build_web(
     )
     routes = [
         *health.routes(),
-        *PageRoutes(Shelf(assets_of(page), CONTENT_SECURITY_POLICY)).routes(),
-        *docs_routes(docs_page),
+        *PageRoutes(Shelf(assets_of(pages.chat), CONTENT_SECURITY_POLICY)).routes(),
+        *docs_routes(pages.docs),
         *account_routes(database, ids, who, admission),
         *sessions.routes(),
         *messages.routes(),
@@ -308,7 +317,7 @@ def build_web(
     ]
     watch = WatchSessions(database, followers)
     recheck = RecheckCallers(database, visits)
-    app = build_app(routes)
+    app = build_app(routes, origins)
     hurry = Hurry(STREAM_AWAY_WATCH_SECONDS, lambda: stream.away)
     return Web(
         app, routes, health, followers, heartbeats, watch, hurry, visits, recheck, clear_strays

@@ -18,7 +18,7 @@ from domain.errors import ChatError, InvalidToken
 from domain.secret import Secret
 from interface.asker import Asker
 from interface.bodies import read_body
-from interface.origins import refuse_foreign
+from interface.origins import is_own_page, refuse_foreign
 from interface.refresh_cookie import delete_cookie, read_cookie, set_cookie
 from interface.replies import json_reply, on_chat_error, secret_reply
 from interface.wire.outgoing import (
@@ -76,13 +76,14 @@ class AccountRoutes:
         return _reply(request, signed_in, cookie=True)
 
     async def logout(self, request: Request) -> Response:
-        """Whatever becomes of it, this browser knows no token any more."""
+        """Whatever becomes of it, this browser knows no token any more; if another page asked, it
+        keeps what that page has no business with: our own one's sign-in."""
         try:
             await self.log_out(await self.who(request))
             reply = Response(status_code=204)
         except ChatError as error:
             reply = await on_chat_error(request, error)
-        return delete_cookie(reply, request)
+        return delete_cookie(reply, request) if is_own_page(request) else reply
 
     async def me(self, request: Request) -> Response:
         return json_reply(user_json(await self.read_user(await self.who(request))))

@@ -17,6 +17,7 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "invalid_credentials": HTTPStatus.UNAUTHORIZED,
     "username_taken": HTTPStatus.CONFLICT,
     "foreign_origin": HTTPStatus.FORBIDDEN,
+    "foreign_host": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "session_not_found": HTTPStatus.NOT_FOUND,
     "generation_not_found": HTTPStatus.NOT_FOUND,

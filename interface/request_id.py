@@ -14,6 +14,8 @@ log = logging.getLogger("llm_chat.access")
 _ACCEPTED: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
 """Asked every few seconds by whoever watches; only an answer that is not well is worth a line."""
+_ANSWERS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
+"""The latter to a WebSocket that is refused before it is one."""
 
 
 def request_id_of(scope: Scope) -> str:
@@ -38,7 +40,7 @@ class RequestIds:
         name = scope.get("method", "WEBSOCKET"), scope["path"]
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _ANSWERS:
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),

@@ -10,11 +10,14 @@
   long as the client does not read (without it: other sessions waited 5 s, or 360 MB of pongs).
 - An upgrade whose headers are refused is answered; it would wait for ever, and end the process at
   its shutdown by an AssertionError.
+- An upgrade that the application refuses by an answer is done with. uvicorn would write an error
+  into the log each time, as if the application had failed; any page could fill it.
 """
 
 import logging
 from typing import Final
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
@@ -57,6 +60,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.read_paused = False
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

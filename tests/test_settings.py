@@ -1,12 +1,21 @@
 """What the environment may say. That the process ends then, and with what, is told by
 `end_to_end/test_start.py`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 import main
-from settings import Settings
+from settings import Settings, read_settings
+
+
+def alone(folder: Path, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
+    monkeypatch.chdir(folder)  # where there is no `.env`
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
 
 
 async def accepted(_: Settings) -> None:
@@ -51,6 +60,22 @@ async def accepted(_: Settings) -> None:
         ("UPSTREAM_ALLOWLIST", "localhost,10.0.0.0/8"),
         ("UPSTREAM_ALLOWLIST", "localhost:"),
         ("UPSTREAM_GAP_SECONDS", "0"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "https://app.example.com,*"),
+        ("ALLOWED_ORIGINS", "null"),
+        ("ALLOWED_ORIGINS", "secret.example.com"),
+        ("ALLOWED_ORIGINS", "https://app.example.com/"),
+        ("ALLOWED_ORIGINS", "https://app.example.com/secret"),
+        ("ALLOWED_ORIGINS", "https://app.example.com https://secret.example.com"),
+        ("ALLOWED_ORIGINS", "https://*.secret.example.com"),
+        ("ALLOWED_ORIGINS", "https://ada:secret@app.example.com"),
+        ("ALLOWED_ORIGINS", "https://app.example.com:0"),
+        ("ALLOWED_ORIGINS", "https://app.example.com:port"),
+        ("ALLOWED_ORIGINS", "https://bücher.example"),
+        ("ALLOWED_ORIGINS", "http://[::secret]"),
+        ("ALLOWED_ORIGINS", "http://[1::2::3]"),
+        ("ALLOWED_ORIGINS", "ws://app.example.com"),
+        ("ALLOWED_ORIGINS", "https://"),
         ("UPLOAD_FILE_BYTES", "0"),
         ("UPLOAD_USER_BYTES", "much"),
         ("RETENTION_DAYS", "-1"),
@@ -68,13 +93,60 @@ def test_a_bad_variable_is_named(
     variable: str,
     value: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # where there is no `.env`
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv(variable, value)
+    alone(tmp_path, monkeypatch, {variable: value})
     monkeypatch.setitem(main.COMMANDS, "dev", accepted)
     assert main.main([]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert said[0].startswith(f"llm-chat: {variable}: ")
     assert "secret" not in said[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("", set()),
+        (" , ", set()),
+        ("https://app.example.com", {"https://app.example.com"}),
+        (
+            " https://App.Example.com:443 ,http://localhost:5173,",
+            {"https://app.example.com", "http://localhost:5173"},
+        ),
+        ("http://my_host:080", {"http://my_host"}),
+        ("http://[0:0::1]:5173", {"http://[::1]:5173"}),
+    ],
+)
+def test_origins_are_meant_as_browsers_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, meant: set[str]
+) -> None:
+    alone(tmp_path, monkeypatch, {"ALLOWED_ORIGINS": said})
+    assert read_settings().pages_origins == meant
+
+
+@pytest.mark.parametrize(
+    "environment", [{"AUTH_MODE": "required"}, {"HOST": "0.0.0.0"}], ids=["said", "by address"]
+)
+def test_any_page_may_be_allowed_where_who_asks_must_sign_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    alone(tmp_path, monkeypatch, {"ALLOWED_ORIGINS": "*", **environment})
+    assert read_settings().pages_origins == {"*"}
+
+
+@pytest.mark.parametrize(
+    ("host", "auth_mode", "name"),
+    [
+        ("", "", "127.0.0.1"),
+        ("localhost", "open", "localhost"),
+        ("::1", "", "::1"),
+        ("127.0.0.1", "required", None),
+        ("0.0.0.0", "open", None),
+        ("192.168.1.5", "open", None),
+        ("0.0.0.0", "", None),
+    ],
+)
+def test_only_an_open_server_on_a_loopback_address_is_asked_by_a_name_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, auth_mode: str, name: str | None
+) -> None:
+    alone(tmp_path, monkeypatch, {"HOST": host, "AUTH_MODE": auth_mode})
+    assert read_settings().only_name == name

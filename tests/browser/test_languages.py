@@ -50,6 +50,7 @@ SAID = """async ([keys, codes]) => {
 NEVER_HERE = {
     "answer_pending",
     "bad_request",
+    "foreign_host",
     "idempotency_conflict",
     "method_not_allowed",
     "not_found",

@@ -131,7 +131,10 @@ def http_scope(
 
 
 def websocket_scope(query: str = "", headers: Mapping[str, str] | None = None) -> Scope:
-    return {**http_scope("/ws", query, headers), "type": "websocket", "scheme": "ws"}
+    """Of a server that can refuse it by an answer, as ours can."""
+    scope = http_scope("/ws", query, headers)
+    extensions: Json = {"websocket.http.response": {}}
+    return {**scope, "type": "websocket", "scheme": "ws", "extensions": extensions}
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

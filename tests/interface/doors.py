@@ -1,7 +1,7 @@
 """The real web application over plain memory, as the composition root wires it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -28,6 +28,7 @@ from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.wake_ups import MemoryWakeUps
+from interface.origins import Origins
 from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim, sign_in
 from tests.fakes import (
     CountingIds,
@@ -40,7 +41,7 @@ from tests.fakes import (
     FakeQueue,
     ScriptedModel,
 )
-from wiring import Admission, Ports, build_web
+from wiring import Admission, Pages, Ports, build_web
 
 
 class CountedStream(MemoryEventStream):
@@ -99,8 +100,12 @@ class Doors:
     file_limits: FileLimits = field(default_factory=lambda: FileLimits(1_000, 3, 2_000))
     passwords: FakePasswords = field(default_factory=FakePasswords)
     sign_in_required: bool = False
-    page: Mapping[str, bytes] = field(default_factory=lambda: {"index.html": b"<!doctype html>"})
-    docs_page: Mapping[str, bytes] = field(default_factory=lambda: {"index.html": b"<!doctype a>"})
+    origins: Origins = field(default_factory=Origins)
+    pages: Pages = field(
+        default_factory=lambda: Pages(
+            {"index.html": b"<!doctype html>"}, {"index.html": b"<!doctype a>"}
+        )
+    )
 
     def __post_init__(self) -> None:
         database, stream, ids = self.database, self.stream, CountingIds()
@@ -123,7 +128,7 @@ class Doors:
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
         admission = Admission(self.passwords, self.tokens, self.sign_in_required)
         web = build_web(
-            ports, admission, self.sync_timeout, self.file_limits, self.page, self.docs_page
+            ports, admission, self.sync_timeout, self.file_limits, self.origins, self.pages
         )
         self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch

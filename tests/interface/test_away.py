@@ -15,6 +15,7 @@ from domain.position import ORIGIN
 from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.jwt_tokens import JwtTokens
+from interface.origins import Origins
 from interface.repeat import repeat
 from interface.worker import Worker
 from tests.application.test_catch_up import Reader
@@ -23,7 +24,7 @@ from tests.application.test_step_aside import Talker
 from tests.builders import SECRET_KEY
 from tests.fakes import CountingIds, FakeDocumentReader, FakeFileStore, FakePasswords, FakeQueue
 from tests.interface.clients import PATIENCE_SECONDS
-from wiring import Admission, Ports, build_web, build_worker
+from wiring import Admission, Pages, Ports, build_web, build_worker
 
 LONG = 3600.0
 """Seconds between heartbeats and between sweeps: no test lives to see one."""
@@ -138,7 +139,9 @@ async def test_what_is_finished_while_the_worker_ends_can_be_read_too(away: Away
 
 async def test_the_doors_look_often_while_the_stream_is_away(away: Away) -> None:
     admission = Admission(FakePasswords(), JwtTokens(SECRET_KEY, access_seconds=900), False)
-    web = build_web(away.ports, admission, LONG, FileLimits(1_000, 3, 2_000), {}, {})
+    web = build_web(
+        away.ports, admission, LONG, FileLimits(1_000, 3, 2_000), Origins(), Pages({}, {})
+    )
     assert isinstance(web.watch, WatchSessions)
     assert web.hurry_to_watch.reason()
     away.chat.stream.come_back()

@@ -11,6 +11,7 @@ from interface.assets import assets_of
 from resources import read_page
 from tests.interface.clients import assert_problem
 from tests.interface.doors import Doors
+from wiring import Pages
 
 FOLDER: Final = Path(__file__).parents[2] / "interface" / "docs_page"
 PAGE: Final = {
@@ -23,7 +24,7 @@ PAGE: Final = {
 
 @pytest.fixture
 async def doors() -> Doors:
-    return Doors(docs_page=PAGE, sign_in_required=True)
+    return Doors(pages=Pages({}, PAGE), sign_in_required=True)
 
 
 async def test_the_page_is_at_docs_and_what_it_loads_beneath_and_nobody_must_sign_in(

@@ -1,6 +1,7 @@
 """Signing in with the refresh token in a cookie, as the web page does."""
 
 import logging
+from collections.abc import AsyncIterator
 from http.cookies import Morsel, SimpleCookie
 from typing import Final
 
@@ -10,7 +11,9 @@ import pytest
 from domain.errors import DatabaseUnavailable
 from domain.secret import Secret
 from infrastructure.jwt_tokens import REFRESH_SECONDS
+from interface.origins import ANY_ORIGIN, Origins
 from tests.interface.clients import Json, assert_problem, bearer
+from tests.interface.conftest import client_of
 from tests.interface.doors import Doors
 from tests.interface.test_accounts import CREDENTIALS, SIGNED_IN_KEYS, me
 from tests.interface.test_sessions import pointers
@@ -262,14 +265,58 @@ async def test_a_page_of_another_site_gets_and_sets_no_cookie(
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
-async def test_where_nothing_is_sent_by_itself_it_does_not_matter_who_asks(
-    locked_http: httpx.AsyncClient, headers: dict[str, str]
+@pytest.mark.parametrize("route", ["register", "login", "refresh"])
+async def test_nor_does_it_sign_in_without_one(
+    http: httpx.AsyncClient, locked: Doors, route: str, headers: dict[str, str]
 ) -> None:
-    registered = await ask(locked_http, "register", CREDENTIALS, headers)
+    before = locked.database.state
+    body = {**BODIES[route], "cookie": False}
+    assert_problem(await ask(http, route, body, headers), 403, "foreign_origin")
+    assert locked.database.state is before
+
+
+FRIEND: Final = {"Origin": "https://friend.example", "Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.fixture(params=[FRIEND["Origin"], ANY_ORIGIN])
+async def befriended(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """As `http`, at a server that pages of another origin may use."""
+    doors = Doors(sign_in_required=True, origins=Origins(frozenset({request.param})))
+    async with client_of(doors) as client:
+        assert_signed_in(await ask(client, "register", BY_COOKIE), 201)
+        yield client
+    doors.stream.close()
+
+
+async def test_an_allowed_page_signs_in_with_what_it_keeps_itself(
+    befriended: httpx.AsyncClient,
+) -> None:
+    registered = await ask(befriended, "register", {**CREDENTIALS, "username": "bob"}, FRIEND)
     assert registered.status_code == 201
-    assert (await ask(locked_http, "login", CREDENTIALS, headers)).status_code == 200
     token = registered.json()["refresh_token"]
-    assert (await ask(locked_http, "refresh", {"refresh_token": token}, headers)).status_code == 200
+    again = await ask(befriended, "refresh", {"refresh_token": token}, FRIEND)
+    assert again.status_code == 200
+    assert (await ask(befriended, "login", CREDENTIALS, FRIEND)).status_code == 200
+    headers = bearer(Secret(again.json()["access_token"]))
+    assert (await ask(befriended, "logout", {}, {**FRIEND, **headers})).status_code == 204
+
+
+@pytest.mark.parametrize("route", ["register", "login", "refresh"])
+async def test_also_an_allowed_page_gets_and_sets_no_cookie(
+    befriended: httpx.AsyncClient, route: str
+) -> None:
+    reply = await ask(befriended, route, BODIES[route], FRIEND)
+    assert_problem(reply, 403, "foreign_origin")
+    assert "set-cookie" not in reply.headers
+    assert "access-control-allow-credentials" not in reply.headers
+    assert_signed_in(await refresh(befriended))
+
+
+async def test_an_allowed_page_can_not_take_the_cookie_away(befriended: httpx.AsyncClient) -> None:
+    reply = await ask(befriended, "logout", {}, FRIEND)
+    assert_problem(reply, 401, "not_signed_in")
+    assert "set-cookie" not in reply.headers
+    assert_signed_in(await refresh(befriended))
 
 
 @pytest.mark.parametrize("origin", ["http://chat", "https://chat"])

@@ -244,17 +244,17 @@ async def test_the_page_needs_no_sign_in(locked_http: httpx.AsyncClient) -> None
 
 
 def test_the_page_is_found_wherever_the_product_is_installed() -> None:
-    assets = assets_of(read_page())
+    assets = assets_of(read_page("page"))
     folder = ROOT / "interface" / "page"
     kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert "index.html" in assets
-    assert read_page().keys() == kept
+    assert read_page("page").keys() == kept
     for path, asset in assets.items():
         assert asset.plain.content == (folder / path).read_bytes()
 
 
 def test_all_modules_of_the_first_load_are_asked_for_at_once() -> None:
-    page = {name: text.decode() for name, text in read_page().items()}
+    page = {name: text.decode() for name, text in read_page("page").items()}
     needed, open_ends = set[str](), ["main.js"]
     while open_ends:
         module = open_ends.pop()

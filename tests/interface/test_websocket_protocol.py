@@ -59,7 +59,7 @@ async def app(_scope: Any, receive: Any, send: Any) -> None:
     await asyncio.Event().wait()
 
 
-def connected() -> tuple[WebSocketProtocol, FakeTransport]:
+def connected(app: Any = app) -> tuple[WebSocketProtocol, FakeTransport]:
     protocol = WebSocketProtocol(Config(app, log_config=None), ServerState(), {})
     transport = FakeTransport()
     protocol.connection_made(transport)
@@ -128,6 +128,25 @@ async def test_a_refused_upgrade_is_answered() -> None:
     protocol.data_received(UPGRADE % (b"Cookie: " + b"y" * 9_000 + b"\r\n"))
     assert transport.written.startswith(b"HTTP/1.1 431 ")
     assert transport.closed
+    protocol.connection_lost(None)
+
+
+async def test_an_upgrade_that_the_application_refuses_is_no_fault_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuse(_scope: Any, _receive: Any, send: Any) -> None:
+        kind = "websocket.http.response"
+        await send({"type": f"{kind}.start", "status": 403, "headers": []})
+        await send({"type": f"{kind}.body", "body": b"Not you", "more_body": False})
+
+    protocol, transport = connected(refuse)
+    protocol.data_received(UPGRADE % b"")
+    await asyncio.gather(*protocol.tasks)
+    assert transport.written.startswith(b"HTTP/1.1 403 ")
+    assert transport.written.endswith(b"\r\n\r\nNot you")
+    assert transport.closed
+    assert caplog.messages == []
+    protocol.shutdown()
     protocol.connection_lost(None)
 
 
