@@ -146,8 +146,9 @@ def _submission(request: Request, body: SendBody) -> Submission:
 
 def _pending(request: Request, error: AnswerPending, accepted: Accepted) -> Response:
     shown = problem_of(error, request.url.path, request_id_of(request.scope))
-    ids = {"session_id": accepted.session_id, "generation_id": accepted.generation_id}
-    return problem_reply({**shown, **ids})
+    shown["session_id"] = accepted.session_id
+    shown["generation_id"] = accepted.generation_id
+    return problem_reply(shown)
 
 
 def _answer(request: Request, answered: Answered) -> Response:
@@ -155,8 +156,10 @@ def _answer(request: Request, answered: Answered) -> Response:
     if generation.failure is None:
         return json_reply(answered_json(answered))
     shown = failure_json(generation.failure, generation.id, request_id_of(request.scope))
-    ids = {"session_id": generation.session_id, "generation_id": generation.id}
-    return problem_reply({**shown, "instance": request.url.path, **ids})
+    shown["instance"] = request.url.path
+    shown["session_id"] = generation.session_id
+    shown["generation_id"] = generation.id
+    return problem_reply(shown)
 
 
 async def _left(receive: Receive) -> None:

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Final, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from domain.errors import ChatError, Flaw
 
@@ -64,6 +67,32 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
 RETRY_AFTER_SECONDS: Final = 2
 
 
+class FlawJson(TypedDict):
+    pointer: Annotated[str, Field(description="Where: a JSON pointer into what was sent.")]
+    message: str
+
+
+class ProblemJson(TypedDict):
+    """Problem details (RFC 9457). `code` is stable, and what a program should look at."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="A sentence for people.")]
+    instance: str | None
+    code: str
+    request_id: Annotated[str | None, Field(description="Finds the request in the server's log.")]
+    errors: NotRequired[list[FlawJson]]
+    session_id: NotRequired[
+        Annotated[
+            str, Field(description="If a message was accepted, and its answer is the matter.")
+        ]
+    ]
+    generation_id: NotRequired[
+        Annotated[str, Field(description="Likewise: under this the answer goes on, or has failed.")]
+    ]
+
+
 def problem(
     code: str,
     detail: str,
@@ -71,9 +100,9 @@ def problem(
     instance: str | None,
     request_id: str | None,
     flaws: Sequence[Flaw] = (),
-) -> dict[str, Any]:
+) -> ProblemJson:
     status = STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    shown: dict[str, Any] = {
+    shown: ProblemJson = {
         "type": f"urn:llm-chat:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
         "status": status.value,
@@ -87,7 +116,7 @@ def problem(
     return shown
 
 
-def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> dict[str, Any]:
+def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> ProblemJson:
     return problem(
         error.code, str(error), instance=instance, request_id=request_id, flaws=error.flaws
     )

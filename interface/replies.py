@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.errors import ChatError
-from interface.problems import RETRY_AFTER_SECONDS, STATUS, problem, problem_of
+from interface.problems import RETRY_AFTER_SECONDS, STATUS, ProblemJson, problem, problem_of
 from interface.request_id import request_id_of
-from interface.wire.encoding import Json, encode
+from interface.wire.answers import PageJson
+from interface.wire.encoding import encode
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +34,22 @@ def secret_reply(content: object, status: int = 200) -> Response:
 
 
 T = TypeVar("T")
+Shown = TypeVar("Shown")
 
 
 def page_reply(
-    found: Sequence[T], limit: int, as_json: Callable[[T], Json], cursor_after: Callable[[T], str]
+    found: Sequence[T], limit: int, as_json: Callable[[T], Shown], cursor_after: Callable[[T], str]
 ) -> Response:
     """A page of a list; one more than `limit` was looked for, to know whether it goes on."""
     shown, more = found[:limit], len(found) > limit
-    return json_reply(
-        {
-            "items": [as_json(item) for item in shown],
-            "next_cursor": cursor_after(shown[-1]) if more else None,
-        }
-    )
+    page: PageJson[Shown] = {
+        "items": [as_json(item) for item in shown],
+        "next_cursor": cursor_after(shown[-1]) if more else None,
+    }
+    return json_reply(page)
 
 
-def problem_reply(shown: Json) -> Response:
+def problem_reply(shown: ProblemJson) -> Response:
     headers = {}
     if shown["status"] in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

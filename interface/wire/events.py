@@ -17,7 +17,7 @@ from application.events import (
 from domain.generation import Failure
 from domain.identifiers import GenerationId, SessionId
 from domain.message import Usage
-from interface.problems import problem
+from interface.problems import ProblemJson, problem
 from interface.wire.encoding import Json, encode
 
 
@@ -94,7 +94,9 @@ def usage_json(usage: Usage | None) -> Json | None:
     }
 
 
-def failure_json(failure: Failure, generation_id: GenerationId, request_id: str | None) -> Json:
+def failure_json(
+    failure: Failure, generation_id: GenerationId, request_id: str | None
+) -> ProblemJson:
     return problem(
         failure.code,
         failure.detail,

@@ -27,6 +27,7 @@ from domain.generation import Failure
 from domain.identifiers import MessageId
 from domain.message import Usage
 from domain.position import Position
+from interface.problems import problem
 from interface.wire.events import sse_event, websocket_event
 from interface.wire.frames import (
     FollowFrame,
@@ -242,8 +243,9 @@ def test_frames_have_the_fields_of_the_protocol() -> None:
         "generation_id": GENERATION,
     }
     assert wanted.items() <= accepted_frame(accepted, "m-1").items()
-    assert error_frame({"code": "bad"}) == {"type": "error", "error": {"code": "bad"}}
-    assert error_frame({}, "m-1")["client_message_id"] == "m-1"
+    error = problem("bad_request", "No.", instance="/ws", request_id=None)
+    assert error_frame(error) == {"type": "error", "error": error}
+    assert error_frame(error, "m-1")["client_message_id"] == "m-1"
 
 
 # Frames in
