@@ -71,6 +71,7 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "GET /readyz": ANYBODY,
     "GET /": ANYBODY,
     "GET /page/{path}": ANYBODY,
+    "GET /openapi.json": ANYBODY,
     "POST /api/auth/register": ANYBODY,
     "POST /api/auth/login": ANYBODY,
     "POST /api/auth/refresh": ANYBODY,
