@@ -1,6 +1,7 @@
 """HTTP replies: JSON, and every error as a problem."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -88,10 +89,17 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """Of all routes with this path; the framework names only those of the first."""
+    """Of all routes for the same thing as the first that fits, which the framework names alone.
+    `/api/files/upload` would fit to `/api/files/{file_id}` too, but is no file."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
-    fitting = [route for route in routes if route.path_regex.match(request.url.path)]
-    return sorted({method for route in fitting for method in route.methods or ()})
+    first = next(route for route in routes if route.path_regex.match(request.scope["path"]))
+    same = [route for route in routes if _shape(route) == _shape(first)]
+    return sorted({method for route in same for method in route.methods or ()})
+
+
+def _shape(route: Route) -> str:
+    """Its path, however its parameters are called."""
+    return re.sub(r"{\w+(:\w+)?}", "{}", route.path)
 
 
 async def on_fault(request: Request, _: Exception) -> Response:

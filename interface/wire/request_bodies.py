@@ -8,6 +8,7 @@ import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -32,6 +33,8 @@ MAX_DAYS: Final = 3_650
 MAX_FILES: Final = 20
 """That one message may name."""
 
+_MOST_EXACT: Final = 2**53
+"""Beyond it a float may have been another integer."""
 _MOST_FIELDS: Final = 50
 _MOST_FLAWS: Final = 20
 
@@ -40,6 +43,13 @@ def _without_nul(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain a NUL character")
     return text
+
+
+def _whole(number: object) -> object:
+    """JSON has one kind of numbers: 30.0 is an integer, and some languages write it so."""
+    if isinstance(number, float) and number.is_integer() and abs(number) <= _MOST_EXACT:
+        return int(number)
+    return number
 
 
 def _session_id(text: str) -> str:
@@ -103,7 +113,7 @@ Title = Annotated[
 ]
 SystemPrompt = Annotated[Text, Field(max_length=32_000)]
 KEY: Final = r"[\x21-\x7e]{1,64}"
-RowId = Annotated[int, Field(ge=1, lt=2**63)]
+RowId = Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_whole)]
 Key = Annotated[str, Field(pattern=f"^{KEY}$")]
 
 
@@ -224,7 +234,7 @@ class CreateApiTokenBody(Body):
         AfterValidator(_without_nul),
         Field(json_schema_extra=_NOT_BLANK),
     ]
-    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(_whole)] | None = None
 
 
 B = TypeVar("B", bound=Body)
