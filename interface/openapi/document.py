@@ -9,10 +9,18 @@ from typing import Any, Final
 from starlette.routing import BaseRoute, Route
 
 from interface.openapi.areas import AREAS
-from interface.openapi.operation import Access, Answer, Area, Operation, Parameter, RequestBody
+from interface.openapi.operation import (
+    Access,
+    Answer,
+    Area,
+    ErrorShape,
+    Operation,
+    Parameter,
+    RequestBody,
+)
 from interface.openapi.parameters import IN_PATHS, REQUEST_ID
 from interface.openapi.schemas import schemas_of
-from interface.problems import STATUS, ProblemJson
+from interface.problems import STATUS
 from interface.wire.encoding import Json
 
 VERSION: Final = "0.1.0"
@@ -81,10 +89,12 @@ _Schemas = tuple[Mapping[object, Json], Json]
 def _schemas(areas: Sequence[Area]) -> _Schemas:
     operations = [each for area in areas for each in area.operations.values()]
     sent = [each.body.shape for each in operations if each.body]
-    told = [answer.shape for each in operations for answer in each.answers.values()]
+    answers = [answer for each in operations for answer in each.answers.values()]
+    told = [shape for answer in answers for shape in (answer.shape, *answer.also.values())]
+    told += [area.errors.shape for area in areas]
     return schemas_of(
         [shape for shape in sent if isinstance(shape, type)],
-        [ProblemJson, *(shape for shape in told if shape and not isinstance(shape, Mapping))],
+        [shape for shape in told if shape and not isinstance(shape, Mapping)],
     )
 
 
@@ -92,7 +102,7 @@ class _Document:
     def __init__(self, known: Described, schemas: _Schemas) -> None:
         self._known = known
         self._references, self._schemas = schemas
-        self._problems: dict[str, Json] = {}
+        self._errors: dict[str, Json] = {}
         self._all_links: dict[str, Json] = {}
 
     def of(self, routed: Collection[Key]) -> Json:
@@ -127,7 +137,7 @@ class _Document:
                     name.replace("-", ""): {"description": text, "schema": {"type": "string"}}
                     for name, text in _HEADERS.items()
                 },
-                "responses": dict(sorted(self._problems.items())),
+                "responses": dict(sorted(self._errors.items())),
                 "links": self._all_links,
                 "schemas": self._schemas,
             },
@@ -152,7 +162,10 @@ class _Document:
                 str(status): self._answer(each, routed)
                 for status, each in operation.answers.items()
             },
-            **{str(status): self._problem(status, codes) for status, codes in errors_of(operation)},
+            **{
+                str(status): self._error(status, codes, area.errors)
+                for status, codes in errors_of(operation)
+            },
         }
         return shown
 
@@ -171,7 +184,10 @@ class _Document:
             "headers": {**_header_references("X-Request-ID"), **headers},
         }
         if answer.shape is not None:
-            shown["content"] = {answer.media_type: {"schema": self._schema(answer.shape)}}
+            shapes = {answer.media_type: answer.shape, **answer.also}
+            shown["content"] = {
+                media_type: {"schema": self._schema(shape)} for media_type, shape in shapes.items()
+            }
         if answer.gives:
             shown["links"] = dict(self._links(answer.gives, routed))
         return shown
@@ -191,24 +207,24 @@ class _Document:
                 assert self._all_links.setdefault(operation.name, link) == link
                 yield operation.name, _reference("links", operation.name)
 
-    def _problem(self, status: HTTPStatus, codes: Sequence[str]) -> Json:
+    def _error(self, status: HTTPStatus, codes: Sequence[str], told: ErrorShape) -> Json:
         """A reference to what is said once for all who can give these few codes; or of many, that
         itself."""
-        name = "Or".join(code.title().replace("_", "") for code in codes)
+        name = "Or".join(code.title().replace("_", "") for code in codes) + told.dialect
         headers = ["X-Request-ID"]
         if status == HTTPStatus.UNAUTHORIZED:
             headers.append("WWW-Authenticate")
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             headers.append("Retry-After")
-        problem = {
+        error = {
             "description": f"{status.phrase}: {', '.join(f'`{code}`' for code in codes)}.",
             "headers": _header_references(*headers),
-            "content": {"application/problem+json": {"schema": self._schema(ProblemJson)}},
+            "content": {told.media_type: {"schema": self._schema(told.shape)}},
             "x-codes": list(codes),
         }
         if len(codes) > _MOST_IN_A_NAME:
-            return problem
-        self._problems[name] = problem
+            return error
+        self._errors[name] = error
         return _reference("responses", name)
 
     def _schema(self, shape: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
+from interface.problems import ProblemJson
+
 Schema = Mapping[str, Any]
 """JSON Schema, as it stands in the document."""
 
@@ -47,12 +49,14 @@ class RequestBody:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`shape`: a TypedDict, or a schema; None for an answer without content. `gives`: parameters of
-    other operations' paths, and where in this answer their values are; `headers`: descriptions."""
+    """`shape`: a TypedDict, or a schema; None for an answer without content. `also`: shapes by
+    other media types, for who asks for them. `gives`: parameters of other operations' paths, and
+    where in this answer their values are; `headers`: descriptions."""
 
     description: str
     shape: object = None
     media_type: str = JSON
+    also: Mapping[str, object] = field(default_factory=dict)
     gives: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -74,6 +78,18 @@ class Operation:
     shown_as: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """How errors are told. `dialect` tells them apart from others of the same codes."""
+
+    shape: object
+    media_type: str
+    dialect: str = ""
+
+
+PROBLEM: Final = ErrorShape(ProblemJson, "application/problem+json")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Area:
     """Operations by method and path, under one heading."""
@@ -81,6 +97,7 @@ class Area:
     heading: str
     description: str
     operations: Mapping[tuple[str, str], Operation]
+    errors: ErrorShape = PROBLEM
 
 
 NO_CONTENT: Final = Answer("Done.")
