@@ -92,8 +92,8 @@ def _methods(request: Request) -> list[str]:
     """Of all routes for the same thing as the first that fits, which the framework names alone.
     `/api/files/upload` would fit to `/api/files/{file_id}` too, but is no file."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
-    first = next(route for route in routes if route.path_regex.match(request.scope["path"]))
-    same = [route for route in routes if _shape(route) == _shape(first)]
+    fitting = [route for route in routes if route.path_regex.match(request.url.path)]
+    same = [route for route in routes if _shape(route) in map(_shape, fitting[:1])]
     return sorted({method for route in same for method in route.methods or ()})
 
 

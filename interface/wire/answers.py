@@ -41,7 +41,7 @@ class SessionJson(TypedDict):
     session_id: str
     title: str | None
     model_name: Annotated[
-        str | None, Field(description="Null if the session takes whichever is the default.")
+        str | None, Field(description="Null if it takes whichever is the default.")
     ]
     persona: str | None
     message_count: int
@@ -74,7 +74,7 @@ class MessageJson(TypedDict):
     content: str
     created_at: datetime
     generation_id: Annotated[
-        str | None, Field(description="Which answers this question, or has written this answer.")
+        str | None, Field(description="What answers this question, or wrote this answer.")
     ]
     status: NotRequired[AnswerStatus]
     finish_reason: NotRequired[str | None]
@@ -157,13 +157,14 @@ class ListedModelJson(TypedDict):
 
 class ModelsJson(TypedDict):
     models: list[ListedModelJson]
-    default: Annotated[str, Field(description="Which answers where none is named.")]
+    default: Annotated[str, Field(description="What answers where none is named.")]
 
 
 class PersonasJson(TypedDict):
     personas: list[str]
     default: Annotated[
-        str | None, Field(description="Which the user has chosen for sessions without their own.")
+        str | None,
+        Field(description="For sessions without their own, unless their messages name one."),
     ]
 
 

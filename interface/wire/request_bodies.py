@@ -123,7 +123,12 @@ class Body(BaseModel):
 
 class CreateSessionBody(Body):
     session_id: (
-        Annotated[str, AfterValidator(_session_id), Field(json_schema_extra=ID_SCHEMA)] | None
+        Annotated[
+            str,
+            AfterValidator(_session_id),
+            Field(json_schema_extra={**ID_SCHEMA, "description": "If you want to choose it."}),
+        ]
+        | None
     ) = None
     title: Title | None = None
     model_name: ModelName | None = None
@@ -206,17 +211,23 @@ class ChangeApiBody(Body):
     provider: Provider | None = None
 
 
-class CredentialsBody(Body):
-    """What a username and a password must be is the domain's to say, at a registration only."""
+Cookie = Annotated[
+    bool, Field(description="For web pages: the refresh token in a cookie, not in JSON.")
+]
 
+
+class CredentialsBody(Body):
+    # What they must be is the domain's to say, at a registration only.
     username: Annotated[str, Field(json_schema_extra=_USERNAME)]
     password: Annotated[SecretStr, Field(json_schema_extra=_PASSWORD)]
-    cookie: bool = False
+    cookie: Cookie = False
 
 
 class RefreshBody(Body):
+    """The token, or that it is in the cookie."""
+
     refresh_token: SecretStr | None = None
-    cookie: bool = False
+    cookie: Cookie = False
 
     @property
     def token(self) -> Secret | None:

@@ -13,14 +13,16 @@ import httpx
 import pytest
 import schemathesis
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from typing_extensions import TypedDict
 
 from domain.api_config import NewApiConfig
 from domain.identifiers import GenerationId
 from interface.openapi.areas import AREAS
 from interface.openapi.document import UNDESCRIBED, described, document_of, keys_of
-from interface.openapi.operation import EVENT_STREAM
+from interface.openapi.operation import EVENT_STREAM, Answer, Area, ErrorShape, Operation
 from interface.openapi.routes import openapi_routes
 from interface.problems import STATUS
+from interface.wire.answers import HealthJson
 from tests.builders import add_api, add_api_token, add_file
 from tests.interface.clients import Json, Reply, ask
 from tests.interface.doors import Doors
@@ -77,6 +79,27 @@ def test_what_is_not_routed_is_not_told_of(doors: Doors) -> None:
     document = document_of([("GET", "/api/personas/")])
     assert document["paths"].keys() == {"/api/personas/"}
     assert [tag["name"] for tag in document["tags"]] == ["Personas"]
+
+
+class OtherErrorJson(TypedDict):
+    error: str
+
+
+def test_an_area_may_tell_errors_in_its_own_words_and_answers_in_several_forms() -> None:
+    answer = Answer("So.", HealthJson, also={EVENT_STREAM: {"type": "string"}})
+    other = Area(
+        "Other",
+        "In other words.",
+        {("GET", "/other"): Operation("read_other", "Another", {200: answer})},
+        ErrorShape(OtherErrorJson, "application/json", "InOtherWords"),
+    )
+    document = document_of([("GET", "/healthz"), ("GET", "/other")], [*AREAS, other])
+    responses = document["paths"]["/other"]["get"]["responses"]
+    assert responses["200"]["content"].keys() == {"application/json", EVENT_STREAM}
+    told = document["components"]["responses"]
+    reference = {"schema": {"$ref": "#/components/schemas/OtherError"}}
+    assert told["InternalErrorInOtherWords"]["content"] == {"application/json": reference}
+    assert told["InternalError"]["content"].keys() == {"application/problem+json"}
 
 
 def test_each_error_can_be_met_somewhere() -> None:
