@@ -87,6 +87,7 @@ from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
 from interface.messages import MessageRoutes
+from interface.openapi.routes import openapi_routes
 from interface.origins import Origins
 from interface.personas import PersonaRoutes
 from interface.repeat import Hurry
@@ -315,6 +316,7 @@ def build_web(
         *generations.routes(),
         *WebSocketDoor(who, open_session, follow_session, submit, stop, visits).routes(),
     ]
+    routes += openapi_routes(routes)
     watch = WatchSessions(database, followers)
     recheck = RecheckCallers(database, visits)
     app = build_app(routes, origins)

@@ -10,6 +10,7 @@ from interface.ending import Restarting
 from interface.problems import problem_of
 from interface.replies import json_reply, problem_reply
 from interface.request_id import request_id_of
+from interface.wire.answers import HealthJson, ReadinessJson
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +27,8 @@ class HealthRoutes:
         return [Route("/healthz", self.health), Route("/readyz", self.ready)]
 
     async def health(self, _: Request) -> Response:
-        return json_reply({"status": "ok"})
+        healthy: HealthJson = {"status": "ok"}
+        return json_reply(healthy)
 
     async def ready(self, request: Request) -> Response:
         try:
@@ -36,6 +38,10 @@ class HealthRoutes:
                 await work.sessions.reached(())
         except ChatError as error:
             return problem_reply(problem_of(error, "/readyz", request_id_of(request.scope)))
-        if self.queue.away or self.stream.away:
-            return json_reply({"status": "degraded", "database": "ok", "queue": "away"})
-        return json_reply({"status": "ready", "database": "ok", "queue": "ok"})
+        away = self.queue.away or self.stream.away
+        ready: ReadinessJson = {
+            "status": "degraded" if away else "ready",
+            "database": "ok",
+            "queue": "away" if away else "ok",
+        }
+        return json_reply(ready)

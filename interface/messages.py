@@ -137,8 +137,9 @@ def _submission(request: Request, body: SendBody) -> Submission:
 def pending_reply(request: Request, error: AnswerPending, accepted: Accepted) -> Response:
     """What was sent is accepted, but its answer can't be had now."""
     shown = problem_of(error, request.url.path, request_id_of(request.scope))
-    ids = {"session_id": accepted.session_id, "generation_id": accepted.generation_id}
-    return problem_reply({**shown, **ids})
+    shown["session_id"] = accepted.session_id
+    shown["generation_id"] = accepted.generation_id
+    return problem_reply(shown)
 
 
 def _answer(request: Request, answered: Answered) -> Response:
@@ -150,5 +151,7 @@ def _answer(request: Request, answered: Answered) -> Response:
 
 def failed_reply(request: Request, generation: Generation, failure: Failure) -> Response:
     shown = failure_json(failure, generation.id, request_id_of(request.scope))
-    ids = {"session_id": generation.session_id, "generation_id": generation.id}
-    return problem_reply({**shown, "instance": request.url.path, **ids})
+    shown["instance"] = request.url.path
+    shown["session_id"] = generation.session_id
+    shown["generation_id"] = generation.id
+    return problem_reply(shown)

@@ -1,8 +1,9 @@
 """HTTP replies: JSON, and every error as a problem."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,9 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.errors import ChatError
-from interface.problems import RETRY_AFTER_SECONDS, STATUS, problem, problem_of
+from interface.problems import RETRY_AFTER_SECONDS, STATUS, ProblemJson, problem, problem_of
 from interface.request_id import request_id_of
-from interface.wire.encoding import Json, encode
+from interface.wire.answers import PageJson
+from interface.wire.encoding import encode
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +35,22 @@ def secret_reply(content: object, status: int = 200) -> Response:
 
 
 T = TypeVar("T")
+Shown = TypeVar("Shown")
 
 
 def page_reply(
-    found: Sequence[T], limit: int, as_json: Callable[[T], Json], cursor_after: Callable[[T], str]
+    found: Sequence[T], limit: int, as_json: Callable[[T], Shown], cursor_after: Callable[[T], str]
 ) -> Response:
     """A page of a list; one more than `limit` was looked for, to know whether it goes on."""
     shown, more = found[:limit], len(found) > limit
-    return json_reply(
-        {
-            "items": [as_json(item) for item in shown],
-            "next_cursor": cursor_after(shown[-1]) if more else None,
-        }
-    )
+    page: PageJson[Shown] = {
+        "items": [as_json(item) for item in shown],
+        "next_cursor": cursor_after(shown[-1]) if more else None,
+    }
+    return json_reply(page)
 
 
-def problem_reply(shown: Mapping[str, Any]) -> Response:
+def problem_reply(shown: ProblemJson) -> Response:
     headers = {}
     if shown["status"] in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -87,10 +89,17 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """Of all routes with this path; the framework names only those of the first."""
+    """Of all routes for the same thing as the first that fits, which the framework names alone.
+    `/api/files/upload` would fit to `/api/files/{file_id}` too, but is no file."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     fitting = [route for route in routes if route.path_regex.match(request.url.path)]
-    return sorted({method for route in fitting for method in route.methods or ()})
+    same = [route for route in routes if _shape(route) in map(_shape, fitting[:1])]
+    return sorted({method for route in same for method in route.methods or ()})
+
+
+def _shape(route: Route) -> str:
+    """Its path, however its parameters are called."""
+    return re.sub(r"{\w+(:\w+)?}", "{}", route.path)
 
 
 async def on_fault(request: Request, _: Exception) -> Response:

@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from time import time
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal
+
+from typing_extensions import TypedDict
 
 from application.await_answer import Answered
 from application.events import (
@@ -21,14 +23,14 @@ from application.events import (
 from application.following import Following
 from domain.errors import ChatError, SessionNotFound
 from domain.identifiers import GenerationId
-from domain.message import Usage
 from domain.position import Position
-from interface.dialects.openai_errors import openai_error
+from interface.dialects.openai_errors import ErrorJson, openai_error
 from interface.dialects.told import AnswerRestarted, Told
 from interface.problems import problem_of
 from interface.sse import HEARTBEAT
 from interface.wire.encoding import Json, encode
-from interface.wire.events import failure_json
+from interface.wire.event_shapes import UsageJson
+from interface.wire.events import failure_json, usage_json
 
 _DONE: Final = b"data: [DONE]\n\n"
 
@@ -40,12 +42,6 @@ class AnswerStopped(ChatError):
 
     def __init__(self) -> None:
         super().__init__("The answer was stopped before its end.")
-
-
-class CompletionUsageJson(TypedDict):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
 
 
 class CompletionMessageJson(TypedDict):
@@ -67,7 +63,7 @@ class CompletionJson(TypedDict):
     created: int
     model: str
     choices: list[CompletionChoiceJson]
-    usage: CompletionUsageJson | None
+    usage: UsageJson | None
 
 
 def completion_json(answered: Answered) -> CompletionJson:
@@ -90,22 +86,12 @@ def completion_json(answered: Answered) -> CompletionJson:
         "created": int(generation.created_at.timestamp()),
         "model": generation.model_name,
         "choices": [choice],
-        "usage": _usage(generation.usage),
+        "usage": usage_json(generation.usage),
     }
 
 
 def _completion_id(generation_id: GenerationId) -> str:
     return "chatcmpl-" + generation_id.removeprefix("gen_")
-
-
-def _usage(usage: Usage | None) -> CompletionUsageJson | None:
-    if usage is None:
-        return None
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +137,12 @@ class _Answer:
     reasoned: Told = field(default_factory=Told)
     reasons: bool = True
 
-    def hear(self, event: StreamEvent) -> Sequence[Json | None]:
+    def hear(self, event: StreamEvent) -> Sequence[Json | ErrorJson | None]:
         """What is to be told of it; None is the end of all. Raises AnswerRestarted and
         AnswerStopped."""
         if isinstance(event, Opening):
             self.model_name = event.model_name
-        chunks: list[Json | None] = []
+        chunks: list[Json | ErrorJson | None] = []
         if not self.began and not isinstance(event, Terminal):
             self.began = True
             chunks.append(self._chunk({"role": "assistant", "content": ""}))
@@ -168,7 +154,8 @@ class _Answer:
             case Done():
                 chunks.append(self._chunk({}, event.finish_reason or "stop"))
                 if self.counts:
-                    chunks.append({**self._chunk({}), "choices": [], "usage": _usage(event.usage)})
+                    usage = usage_json(event.usage)
+                    chunks.append({**self._chunk({}), "choices": [], "usage": usage})
                 chunks.append(None)
             case Failed():
                 error = failure_json(event.failure, event.generation_id, event.request_id)
@@ -207,7 +194,7 @@ class _Answer:
         }
 
 
-def _blocks(position: Position, chunks: Sequence[Json | None]) -> Sequence[bytes]:
+def _blocks(position: Position, chunks: Sequence[Json | ErrorJson | None]) -> Sequence[bytes]:
     """Whoever has the last of them has heard all of the event."""
     blocks = [_DONE if chunk is None else _block(chunk) for chunk in chunks]
     if blocks:
@@ -215,5 +202,5 @@ def _blocks(position: Position, chunks: Sequence[Json | None]) -> Sequence[bytes
     return blocks
 
 
-def _block(said: Json) -> bytes:
+def _block(said: Json | ErrorJson) -> bytes:
     return b"data: %b\n\n" % encode(said)

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+)
 
 from interface.wire.request_bodies import Text
 
@@ -16,10 +24,14 @@ def _unsupported(value: object) -> object:
     return value
 
 
-Unsupported = Annotated[Any, AfterValidator(_unsupported)]
+Unsupported = Annotated[
+    Any,
+    AfterValidator(_unsupported),
+    WithJsonSchema({"enum": list(_EMPTY), "description": "This server can not do it."}),
+]
 """Whoever relies on it must hear that it is not done. To decline it by oneself is allowed."""
 
-Ignored = Any
+Ignored = Annotated[Any, Field(description="It changes nothing here.")]
 """It changes nothing in an answer of ours."""
 
 

@@ -1,14 +1,16 @@
 """Errors as clients of OpenAI expect them, under `/v1`."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import TypedDict
 
-from interface.problems import ProblemJson
-from interface.wire.encoding import Json, encode
+from interface.problems import STATUS, ProblemJson
+from interface.wire.encoding import encode
 
 PREFIX: Final = "/v1/"
 _PROBLEM: Final = "application/problem+json"
@@ -18,12 +20,33 @@ _CODES: Final[Mapping[str, str]] = {
     "not_signed_in": "invalid_api_key",
     "invalid_token": "invalid_api_key",
 }
-_STATUSES: Final[Mapping[str, int]] = {"invalid_request": 400}
+_STATUSES: Final = {"invalid_request": HTTPStatus.BAD_REQUEST}
 _PARAMETERS: Final[Mapping[str, str]] = {"model_not_found": "model"}
 _WORTH_A_RETRY: Final = frozenset({429, 503})
 
 
-def openai_error(problem: ProblemJson) -> Json:
+class ErrorDetailJson(TypedDict):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorJson(TypedDict):
+    error: ErrorDetailJson
+
+
+def code_of(code: str) -> str:
+    """Of ours."""
+    return _CODES.get(code, code)
+
+
+def status_of(code: str) -> HTTPStatus:
+    """By our code."""
+    return _STATUSES.get(code, STATUS[code])
+
+
+def openai_error(problem: ProblemJson) -> ErrorJson:
     """A problem in OpenAI's words; of several flaws the first is told in full."""
     status, code = problem["status"], problem["code"]
     message, parameter = problem["detail"], _PARAMETERS.get(code)
@@ -36,7 +59,7 @@ def openai_error(problem: ProblemJson) -> Json:
             "message": message,
             "type": _type(status),
             "param": parameter,
-            "code": _CODES.get(code, code),
+            "code": code_of(code),
         }
     }
 
@@ -88,7 +111,7 @@ class _Translating:
     async def _translate(self, start: Message) -> None:
         problem: ProblemJson = msgspec.json.decode(self._body)
         body = encode(openai_error(problem))
-        status = _STATUSES.get(problem["code"], start["status"])
+        status = status_of(problem["code"]).value
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["content-type"] = "application/json"
         headers["content-length"] = str(len(body))

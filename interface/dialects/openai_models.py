@@ -1,11 +1,12 @@
 """OpenAI's list of models: the names that a call may give."""
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from typing_extensions import TypedDict
 
 from application.list_models import ListedModel, ListModels
 from domain.errors import ModelNotFound

@@ -20,7 +20,25 @@ from domain.secret import Secret
 from domain.uploaded_file import UploadedFile
 from domain.user import User
 from interface.problems import ProblemJson
-from interface.wire.encoding import Json, close_cursor
+from interface.wire.answers import (
+    AcceptedJson,
+    AnsweredJson,
+    ApiJson,
+    ApiTokenJson,
+    FileJson,
+    GenerationJson,
+    MadeApiTokenJson,
+    MessageJson,
+    ModelsJson,
+    PersonasJson,
+    SessionJson,
+    SignedInJson,
+    StoppingJson,
+    TicketJson,
+    TrialJson,
+    UserJson,
+)
+from interface.wire.encoding import close_cursor
 from interface.wire.event_shapes import GoneEvent
 from interface.wire.events import failure_json, usage_json
 from interface.wire.frame_shapes import (
@@ -32,7 +50,7 @@ from interface.wire.frame_shapes import (
 )
 
 
-def session_json(session: ChatSession) -> Json:
+def session_json(session: ChatSession) -> SessionJson:
     active = session.active
     return {
         "session_id": session.id,
@@ -42,8 +60,9 @@ def session_json(session: ChatSession) -> Json:
         "message_count": session.message_count,
         "created_at": session.created_at,
         "updated_at": session.updated_at,
-        "active_generation": active
-        and {"generation_id": active.generation_id, "status": active.status.value},
+        "active_generation": {"generation_id": active.generation_id, "status": active.status}
+        if active
+        else None,
     }
 
 
@@ -51,23 +70,23 @@ def session_cursor(last: ChatSession) -> str:
     return close_cursor(last.updated_at.isoformat(), last.id)
 
 
-def message_json(message: Message) -> Json:
-    shown: Json = {
+def message_json(message: Message) -> MessageJson:
+    shown: MessageJson = {
         "id": message.id,
         "session_id": message.session_id,
-        "role": message.role.value,
+        "role": message.role,
         "content": message.content,
         "created_at": message.created_at,
         "generation_id": message.generation_id,
     }
     if message.status is not None:
-        shown["status"] = message.status.value
+        shown["status"] = message.status
         shown["finish_reason"] = message.finish_reason
         shown["usage"] = usage_json(message.usage)
     return shown
 
 
-def with_files_json(shown: WithFiles) -> Json:
+def with_files_json(shown: WithFiles) -> MessageJson:
     told = message_json(shown.message)
     return {**told, "files": list(map(file_json, shown.files))} if shown.files else told
 
@@ -76,7 +95,7 @@ def message_cursor(last: WithFiles) -> str:
     return close_cursor(last.message.number)
 
 
-def file_json(file: UploadedFile) -> Json:
+def file_json(file: UploadedFile) -> FileJson:
     """`error` says why its text could not be read."""
     return {
         "id": file.id,
@@ -95,28 +114,27 @@ def file_cursor(last: UploadedFile) -> str:
     return close_cursor(last.id)
 
 
-def accepted_json(accepted: Accepted) -> Json:
+def accepted_json(accepted: Accepted) -> AcceptedJson:
     return {
         "session_id": accepted.session_id,
         "message_id": accepted.message_id,
         "generation_id": accepted.generation_id,
-        "status": GenerationStatus.QUEUED.value,
+        "status": GenerationStatus.QUEUED,
     }
 
 
-def generation_json(shown: Shown) -> Json:
-    generation = shown.generation
+def generation_json(shown: Shown) -> GenerationJson:
+    generation, failure = shown.generation, shown.generation.failure
     return {
         "generation_id": generation.id,
         "session_id": generation.session_id,
-        "status": generation.status.value,
+        "status": generation.status,
         "attempt": generation.attempt,
         "model_name": generation.model_name,
         "text": shown.text,
         "finish_reason": generation.finish_reason,
         "usage": usage_json(generation.usage),
-        "error": generation.failure
-        and failure_json(generation.failure, generation.id, generation.request_id),
+        "error": failure_json(failure, generation.id, generation.request_id) if failure else None,
         "message_id": generation.answer_id,
         "last_event_id": shown.position and str(shown.position),
         "created_at": generation.created_at,
@@ -125,7 +143,7 @@ def generation_json(shown: Shown) -> Json:
     }
 
 
-def api_json(config: ApiConfig) -> Json:
+def api_json(config: ApiConfig) -> ApiJson:
     """Of the key its hint only."""
     return {
         "id": config.id,
@@ -143,29 +161,29 @@ def api_cursor(last: ApiConfig) -> str:
     return close_cursor(last.id)
 
 
-def trial_json(trial: Trial) -> Json:
+def trial_json(trial: Trial) -> TrialJson:
     return {"ok": trial.ok, "latency_ms": trial.latency_ms, "detail": trial.detail}
 
 
-def models_json(listed: ModelList) -> Json:
+def models_json(listed: ModelList) -> ModelsJson:
     return {
         "models": [
-            {"model_name": model.name, "provider": model.provider, "source": model.source.value}
+            {"model_name": model.name, "provider": model.provider, "source": model.source}
             for model in listed.models
         ],
         "default": listed.default,
     }
 
 
-def user_json(user: User) -> Json:
+def user_json(user: User) -> UserJson:
     return {"id": user.id, "username": user.username, "created_at": user.created_at}
 
 
-def signed_in_json(signed_in: SignedIn) -> Json:
+def signed_in_json(signed_in: SignedIn) -> SignedInJson:
     return {**signed_in_by_cookie_json(signed_in), "refresh_token": signed_in.refresh.reveal()}
 
 
-def signed_in_by_cookie_json(signed_in: SignedIn) -> Json:
+def signed_in_by_cookie_json(signed_in: SignedIn) -> SignedInJson:
     return {
         "user": user_json(signed_in.user),
         "access_token": signed_in.access.reveal(),
@@ -174,11 +192,11 @@ def signed_in_by_cookie_json(signed_in: SignedIn) -> Json:
     }
 
 
-def ticket_json(ticket: Secret, seconds: int) -> Json:
+def ticket_json(ticket: Secret, seconds: int) -> TicketJson:
     return {"ticket": ticket.reveal(), "expires_in": seconds}
 
 
-def api_token_json(token: ApiToken) -> Json:
+def api_token_json(token: ApiToken) -> ApiTokenJson:
     return {
         "id": token.id,
         "name": token.name,
@@ -188,7 +206,7 @@ def api_token_json(token: ApiToken) -> Json:
     }
 
 
-def made_api_token_json(made: MadeApiToken) -> Json:
+def made_api_token_json(made: MadeApiToken) -> MadeApiTokenJson:
     """The one time that the token itself is shown."""
     return {**api_token_json(made.kept), "token": made.token.reveal()}
 
@@ -206,19 +224,19 @@ def opened_frame(kind: Opened, session_id: SessionId, position: Position) -> Ope
     return {"type": kind, "session_id": session_id, "last_event_id": str(position)}
 
 
-def answered_json(answered: Answered) -> Json:
+def answered_json(answered: Answered) -> AnsweredJson:
     generation = answered.generation
     return {
         "session_id": generation.session_id,
         "generation_id": generation.id,
-        "message": answered.message and message_json(answered.message),
+        "message": message_json(answered.message) if answered.message else None,
         "finish_reason": generation.finish_reason,
         "usage": usage_json(generation.usage),
     }
 
 
-def stopping_json(generation: Generation) -> Json:
-    return {"generation_id": generation.id, "status": generation.status.value}
+def stopping_json(generation: Generation) -> StoppingJson:
+    return {"generation_id": generation.id, "status": generation.status}
 
 
 def cancelling_frame(generation: Generation) -> CancellingFrame:
@@ -229,7 +247,7 @@ def cancelling_frame(generation: Generation) -> CancellingFrame:
     }
 
 
-def personas_json(listed: PersonaList) -> Json:
+def personas_json(listed: PersonaList) -> PersonasJson:
     return {"personas": list(listed.names), "default": listed.default}
 
 

@@ -8,27 +8,33 @@ import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
     ValidationError,
 )
+from pydantic.config import JsonDict
 
-from domain.base_url import clean_base_url
+from domain.base_url import MAX_BASE_URL_CHARACTERS, clean_base_url
 from domain.chat_session import SessionChanges
 from domain.errors import (
     Flaw,
     InvalidInput,
 )
 from domain.identifiers import FileId, is_id
+from domain.message import MAX_MESSAGE_CHARACTERS
 from domain.secret import Secret
+from domain.user import PASSWORD_CHARACTERS, USERNAME_CHARACTERS
 
 MAX_MODEL_NAME: Final = 200
 MAX_DAYS: Final = 3_650
 MAX_FILES: Final = 20
 """That one message may name."""
 
+_MOST_EXACT: Final = 2**53
+"""Beyond it a float may have been another integer."""
 _MOST_FIELDS: Final = 50
 _MOST_FLAWS: Final = 20
 
@@ -37,6 +43,13 @@ def _without_nul(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain a NUL character")
     return text
+
+
+def _whole(number: object) -> object:
+    """JSON has one kind of numbers: 30.0 is an integer, and some languages write it so."""
+    if isinstance(number, float) and number.is_integer() and abs(number) <= _MOST_EXACT:
+        return int(number)
+    return number
 
 
 def _session_id(text: str) -> str:
@@ -59,6 +72,36 @@ def _api_key(key: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+# What of the rules above and of the domain's can be said in the API's description.
+ID_SCHEMA: Final[JsonDict] = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,49}$"}
+_NOT_BLANK: Final[JsonDict] = {"pattern": r"\S"}
+_MESSAGE: Final[JsonDict] = {
+    "minLength": 1,
+    "maxLength": MAX_MESSAGE_CHARACTERS,
+    "description": "Trimmed before it is counted.",
+    **_NOT_BLANK,
+}
+_API_NAME: Final[JsonDict] = {"description": "Not `first`, `.` or `..`.", **_NOT_BLANK}
+_BASE_URL: Final[JsonDict] = {
+    "format": "uri",
+    "maxLength": MAX_BASE_URL_CHARACTERS,
+    "description": "An http or https address: a host, perhaps a port and a path.",
+}
+_API_KEY: Final[JsonDict] = {
+    "pattern": r"^[\x21-\x7e]*$",
+    "maxLength": 512,
+    "description": "Empty where the server wants none.",
+}
+_USERNAME: Final[JsonDict] = {
+    "minLength": USERNAME_CHARACTERS.start,
+    "maxLength": USERNAME_CHARACTERS.stop - 1,
+    "pattern": r"^\S+$",
+}
+_PASSWORD: Final[JsonDict] = {
+    "minLength": PASSWORD_CHARACTERS.start,
+    "maxLength": PASSWORD_CHARACTERS.stop - 1,
+}
+
 Text = Annotated[str, AfterValidator(_without_nul)]
 Name = Annotated[Text, Field(min_length=1, max_length=100)]
 ModelName = Annotated[Text, Field(min_length=1, max_length=MAX_MODEL_NAME)]
@@ -66,10 +109,11 @@ Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_without_nul),
+    Field(json_schema_extra=_NOT_BLANK),
 ]
 SystemPrompt = Annotated[Text, Field(max_length=32_000)]
 KEY: Final = r"[\x21-\x7e]{1,64}"
-RowId = Annotated[int, Field(ge=1, lt=2**63)]
+RowId = Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_whole)]
 Key = Annotated[str, Field(pattern=f"^{KEY}$")]
 
 
@@ -78,7 +122,14 @@ class Body(BaseModel):
 
 
 class CreateSessionBody(Body):
-    session_id: Annotated[str, AfterValidator(_session_id)] | None = None
+    session_id: (
+        Annotated[
+            str,
+            AfterValidator(_session_id),
+            Field(json_schema_extra={**ID_SCHEMA, "description": "If you want to choose it."}),
+        ]
+        | None
+    ) = None
     title: Title | None = None
     model_name: ModelName | None = None
     persona: Name | None = None
@@ -108,7 +159,7 @@ class DefaultPersonaBody(Body):
 
 
 class SendBody(Body):
-    message: str
+    message: Annotated[str, Field(json_schema_extra=_MESSAGE)]
     model_name: ModelName | None = None
     persona: Name | None = None
     file_ids: Annotated[list[RowId], Field(max_length=MAX_FILES)] | None = None
@@ -129,15 +180,17 @@ ApiName = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
     AfterValidator(_without_nul),
     AfterValidator(_api_name),
+    Field(json_schema_extra=_API_NAME),
 ]
 ApiModelName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_MODEL_NAME),
     AfterValidator(_without_nul),
+    Field(json_schema_extra=_NOT_BLANK),
 ]
-BaseUrl = Annotated[str, AfterValidator(clean_base_url)]
+BaseUrl = Annotated[str, AfterValidator(clean_base_url), Field(json_schema_extra=_BASE_URL)]
 Provider = Annotated[Text, Field(max_length=50)]
-ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key), Field(json_schema_extra=_API_KEY)]
 
 
 class CreateApiBody(Body):
@@ -158,17 +211,23 @@ class ChangeApiBody(Body):
     provider: Provider | None = None
 
 
-class CredentialsBody(Body):
-    """What a username and a password must be is the domain's to say, at a registration only."""
+Cookie = Annotated[
+    bool, Field(description="For web pages: the refresh token in a cookie, not in JSON.")
+]
 
-    username: str
-    password: SecretStr
-    cookie: bool = False
+
+class CredentialsBody(Body):
+    # What they must be is the domain's to say, at a registration only.
+    username: Annotated[str, Field(json_schema_extra=_USERNAME)]
+    password: Annotated[SecretStr, Field(json_schema_extra=_PASSWORD)]
+    cookie: Cookie = False
 
 
 class RefreshBody(Body):
+    """The token, or that it is in the cookie."""
+
     refresh_token: SecretStr | None = None
-    cookie: bool = False
+    cookie: Cookie = False
 
     @property
     def token(self) -> Secret | None:
@@ -184,8 +243,9 @@ class CreateApiTokenBody(Body):
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
         AfterValidator(_without_nul),
+        Field(json_schema_extra=_NOT_BLANK),
     ]
-    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(_whole)] | None = None
 
 
 B = TypeVar("B", bound=Body)

@@ -71,6 +71,7 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "GET /readyz": ANYBODY,
     "GET /": ANYBODY,
     "GET /page/{path}": ANYBODY,
+    "GET /openapi.json": ANYBODY,
     "GET /docs": ANYBODY,
     "GET /docs/{path}": ANYBODY,
     "GET /asyncapi.json": ANYBODY,

@@ -60,6 +60,21 @@ async def test_all_methods_of_a_resource_are_named_when_one_is_not_allowed(
     assert {"GET", "POST"} <= set(reply.headers["allow"].split(", "))
 
 
+async def test_what_looks_like_an_id_but_is_none_has_methods_of_its_own(
+    http: httpx.AsyncClient,
+) -> None:
+    for path, methods in {
+        "/api/files/upload": "POST",
+        "/api/files/7": "DELETE, GET, HEAD",
+        "/api/user/apis/first": "GET, HEAD",
+        "/api/user/apis/7": "DELETE, GET, HEAD, PUT",
+        "/api/user/apis/7/test": "POST",
+    }.items():
+        reply = await http.patch(path)
+        assert_problem(reply, 405, "method_not_allowed")
+        assert reply.headers["allow"] == methods
+
+
 async def test_a_body_that_is_announced_as_too_large_is_a_problem(
     http: httpx.AsyncClient, session: SessionId
 ) -> None:
