@@ -111,6 +111,16 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "POST /api/user/apis/{api_id}/test": foreign("api_not_found"),
     "GET /api/models": own(),
     "POST /v1/chat/completions": own(messages=[{"role": "user", "content": "why?"}], stream=True),
+    "POST /v1/responses": foreign(
+        "previous_response_not_found",
+        input="why?",
+        background=True,
+        previous_response_id="{response_id}",
+    ),
+    "GET /v1/responses/{response_id}": foreign("generation_not_found"),
+    "POST /v1/responses/{response_id}/cancel": foreign("generation_not_found"),
+    "DELETE /v1/responses/{response_id}": foreign("generation_not_found"),
+    "GET /v1/responses/{response_id}/input_items": foreign("generation_not_found"),
     "GET /v1/models": own(),
     "GET /v1/models/{model}": foreign("model_not_found"),
     "POST /api/files/upload": uploading("session_not_found"),
@@ -147,9 +157,11 @@ async def ada(locked: Doors) -> Ada:
     kept = await add_api_token(database, caller.user, "sk-adas", name=f"{MARK} token")
     file = await add_file(database, locked.files, caller.user, session_id, f"{MARK}.txt")
     generation_id = await add_question(database, caller.user, session_id, f"{MARK} question")
+    response_id = await add_response(database, caller.user, f"{MARK} input")
     things = {
         "session_id": session_id,
         "generation_id": generation_id,
+        "response_id": response_id,
         "api_id": str(api.id),
         "name": api.name,
         "model": api.model_name,
