@@ -18,14 +18,20 @@ from domain.access import Caller, Refresh
 from domain.identifiers import UserId
 from domain.secret import Secret
 from infrastructure.jwt_tokens import JwtTokens
+from interface.dialects.response_body import ResponseBody
+from interface.dialects.response_json import response_id
+from interface.wire.request_bodies import parse_body
 from tests.builders import (
     SECRET_KEY,
     a_new_api,
     add_api,
     add_api_token,
+    add_call,
     add_file,
     add_question,
     add_session,
+    claim,
+    finish,
     sign_in,
 )
 from tests.fakes import State
@@ -157,11 +163,14 @@ async def ada(locked: Doors) -> Ada:
     kept = await add_api_token(database, caller.user, "sk-adas", name=f"{MARK} token")
     file = await add_file(database, locked.files, caller.user, session_id, f"{MARK}.txt")
     generation_id = await add_question(database, caller.user, session_id, f"{MARK} question")
-    response_id = await add_response(database, caller.user, f"{MARK} input")
+    response = parse_body(ResponseBody, f'{{"input": "{MARK} input"}}'.encode())
+    answering = await claim(database, await add_call(database, caller.user, response.call))
+    assert answering is not None
+    await finish(database, answering)
     things = {
         "session_id": session_id,
         "generation_id": generation_id,
-        "response_id": response_id,
+        "response_id": response_id(answering.id),
         "api_id": str(api.id),
         "name": api.name,
         "model": api.model_name,
@@ -424,7 +433,7 @@ async def test_an_open_door_checks_what_it_is_shown(
     doors: Doors, route: str, credentials: Credentials
 ) -> None:
     caller, token = await doors.sign_in("ada")
-    things = dict.fromkeys(("session_id", "generation_id", "name", "model"), "none")
+    things = dict.fromkeys(("session_id", "generation_id", "response_id", "name", "model"), "none")
     ada = Ada(caller, token, things | dict.fromkeys(("api_id", "token_id", "file_id"), "7"))
     await add_api_token(doors.database, caller.user, "sk-adas")
     headers = await credentials(doors, ada)
