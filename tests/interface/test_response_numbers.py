@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from application.catch_up import catch_up, terminal_event
 from application.events import Chunk, Entry, Reasoning, Reset, Snapshot, Start, StreamEvent
 from application.following import Following
 from domain.call import Call
-from domain.errors import GenerationNotFound
+from domain.errors import DatabaseUnavailable, GenerationNotFound
 from domain.generation import Failure, Generation, GenerationStatus
 from domain.position import ORIGIN, Position
 from domain.prompt import Options
@@ -265,6 +266,16 @@ def test_what_is_deleted_as_it_ends_is_told_as_well() -> None:
     ended = terminal_event(a_generation(status=GenerationStatus.COMPLETED, last_seq=2))
     events = of_deleted([START, Chunk(GENERATION, "so"), ended])
     assert (events[-1]["type"], events[-1]["code"]) == ("error", "generation_not_found")
+
+
+def test_while_the_database_is_away_the_end_is_not_told_and_the_client_comes_back() -> None:
+    async def away() -> Shown:
+        raise DatabaseUnavailable
+
+    kept = a_generation(status=GenerationStatus.COMPLETED, last_seq=2, text="so")
+    followed = Followed([catch_up(ORIGIN, Position(1, 2), [], [kept])])
+    with pytest.raises(DatabaseUnavailable):
+        told(a_response(), kept, Before.NOTHING, followed, away)
 
 
 def test_options_of_a_response_stand_in_its_events() -> None:
