@@ -15,7 +15,7 @@ INSTRUCTED: Final = "instructed"
 
 MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
 """Of all that is said in a prompt, as UTF-8: one that goes on from others grows with each."""
-MAX_PROMPT_MESSAGES: Final = 20_000
+MAX_PROMPT_MESSAGES: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,4 +193,4 @@ def test_a_prompt_has_a_bound_in_bytes_of_all_that_is_said() -> None:
 
 def test_a_prompt_has_a_bound_in_messages() -> None:
     with pytest.raises(PromptTooLarge):
-        a_call(WHY).after(a_call(*[WHY] * 20_000), "")
+        a_call(WHY).after(a_call(*[WHY] * 4_000), "")

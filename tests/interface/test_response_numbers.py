@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from application.browse import Shown
@@ -179,7 +179,8 @@ def test_whatever_lost_workers_had_said_nobody_is_told_another_text(
 ) -> None:
     """Who can't be told the kept text hears so, or how it failed."""
     call = a_response()
-    likely = TEXTS | st.just(kept.text + "more") | st.just(kept.text[:-1])
+    other = st.integers(1, 5).map(lambda length: "?" * length)
+    likely = other | TEXTS | st.just(kept.text + "more") | st.just(kept.text[:-1])
     seen: list[Json] = []
     place: Place = Before.NOTHING
     while not (seen and seen[-1]["type"] in TERMINAL):
@@ -198,6 +199,18 @@ def test_whatever_lost_workers_had_said_nobody_is_told_another_text(
     if kinds[-1] == "error":
         assert seen[-1]["code"] == "answer_restarted"
     assert read(call, kept, place, data.draw(ways(kept, likely))) == []
+
+
+@given(TEXTS, TEXTS)
+def test_who_was_told_another_text_than_the_kept_one_hears_so(other: str, text: str) -> None:
+    assume(not text.startswith(other))
+    heard = Told()
+    heard.hear(Chunk(GENERATION, other))
+    kept = a_generation(status=GenerationStatus.COMPLETED, last_seq=2, text=text)
+    batches = [catch_up(ORIGIN, Position(1, 2), [], [kept])]
+    (error,) = read(a_response(), kept, place_of(heard.mark.number), batches)
+    assert error["code"] == "answer_restarted"
+    assert error["sequence_number"] > heard.mark.number
 
 
 # Numbers
