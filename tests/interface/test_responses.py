@@ -9,15 +9,18 @@ from typing import Any
 import httpx
 import pytest
 
-from application.ports import Finish, Piece, TextPiece
+from application.ports import Finish, Piece, Request, TextPiece
 from domain.call import MAX_PROMPT_BYTES
 from domain.errors import ModelRateLimited
 from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.message import Role, Usage
 from domain.prompt import FunctionCall, Options, PromptMessage, ToolCall
+from tests.builders import claim
+from tests.fakes import FakeDatabase
 from tests.interface.clients import PATIENCE_SECONDS, EventSource, Json, event_source
-from tests.interface.doors import Doors
+from tests.interface.conftest import client_of
+from tests.interface.doors import Doors, HeardQueue
 
 SYSTEM, USER, ASSISTANT = Role.SYSTEM, Role.USER, Role.ASSISTANT
 
@@ -298,15 +301,41 @@ async def test_one_that_failed_is_no_refusal_and_keeps_its_text(
     assert said["output"][0]["status"] == "incomplete"
 
 
-async def test_an_answer_that_takes_too_long_goes_on(http: httpx.AsyncClient) -> None:
+async def test_an_answer_that_takes_too_long_goes_on() -> None:
     doors = Doors(sync_timeout=0.01)
-    transport = httpx.ASGITransport(doors.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://chat") as hurried:
+    async with client_of(doors) as hurried:
         reply = await hurried.post("/v1/responses", json={"input": "why?"})
         assert (reply.status_code, reply.headers["x-should-retry"]) == (504, "false")
         name = reply.headers["x-generation-id"]
         await doors.answer(GenerationId(name))
         later = await hurried.get(f"/v1/responses/{name.replace('gen_', 'resp_')}")
+    assert later.json()["status"] == "completed"
+    doors.stream.close()
+
+
+class Blinding(HeardQueue):
+    """The database is away for a moment once something was accepted."""
+
+    database: FakeDatabase
+
+    async def put(self, request: Request) -> None:
+        await super().put(request)
+        self.database.away = 1
+
+
+@pytest.mark.parametrize("how", [{}, {"background": True}, {"stream": True}])
+async def test_what_was_accepted_and_can_not_be_told_now_is_answered_all_the_same(
+    how: Json,
+) -> None:
+    doors = Doors(queue=Blinding())
+    assert isinstance(doors.queue, Blinding)
+    doors.queue.database = doors.database
+    async with client_of(doors) as http:
+        reply = await http.post("/v1/responses", json={"input": "why?", **how})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (504, "answer_pending")
+        name = reply.headers["x-generation-id"]
+        await doors.answer(GenerationId(name))
+        later = await http.get(f"/v1/responses/{name.replace('gen_', 'resp_')}")
     assert later.json()["status"] == "completed"
     doors.stream.close()
 
@@ -598,6 +627,17 @@ async def test_one_that_waits_is_cancelled_at_once(doors: Doors, http: httpx.Asy
         heard = await events.rest()
     assert kinds(heard) == ["created", "queued", "failed"]
     assert heard[-1]["response"] == cancelled
+
+
+async def test_a_cancel_does_not_wait_long_for_a_worker_that_is_lost() -> None:
+    doors = Doors(sync_timeout=0.01)
+    async with client_of(doors) as http:
+        said, generation_id = await begin(doors, http)
+        await claim(doors.database, generation_id)
+        cancelled = (await http.post(f"/v1/responses/{said['id']}/cancel")).json()
+        assert cancelled["status"] == "in_progress"
+        assert doors.database.state.rows[generation_id].generation.stop_requested
+    doors.stream.close()
 
 
 # Going on
