@@ -26,6 +26,7 @@ from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.clear_strays import ClearStrays
+from application.continue_call import ContinueCall
 from application.end_generation import EndGeneration
 from application.enter import EnterOpenly
 from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
@@ -50,6 +51,7 @@ from application.ports import (
     Tokens,
     WakeUps,
 )
+from application.read_call import ReadCall
 from application.recollect import Recollect
 from application.regenerate_answer import RegenerateAnswer
 from application.renew_claims import RenewClaims
@@ -81,6 +83,7 @@ from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
 from interface.assets import Shelf, assets_of
 from interface.dialects.chat_completions import ChatCompletions
 from interface.dialects.openai_models import OpenAIModelRoutes
+from interface.dialects.responses import Responses
 from interface.docs import docs_routes
 from interface.files import FileRoutes
 from interface.generations import GenerationRoutes
@@ -97,6 +100,8 @@ from interface.web_page import CONTENT_SECURITY_POLICY, PageRoutes
 from interface.websocket import WebSocketDoor
 from interface.worker import Worker
 
+STOP_SECONDS: Final = 5.0
+"""How long a dialect whose cancelled answers have ended waits for that."""
 STREAM_AWAY_WATCH_SECONDS: Final = 0.5
 """Between two looks at the database while it is what shows the answers."""
 
@@ -258,13 +263,14 @@ def build_web(
     stop = StopGeneration(database, end, wake_ups)
     clear_strays = ClearStrays(database, ports.files)
     health = HealthRoutes(database, ports.queue, stream)
+    delete_session = DeleteSession(database, stream, wake_ups, announce, cache, clear_strays)
     sessions = SessionRoutes(
         who,
         open_session,
         ListSessions(database),
         ReadSession(database),
         ChangeSession(database, choose_model, personas, cache),
-        DeleteSession(database, stream, wake_ups, announce, cache, clear_strays),
+        delete_session,
     )
     messages = MessageRoutes(
         who,
@@ -279,13 +285,24 @@ def build_web(
     persona_routes = PersonaRoutes(
         who, ListPersonas(database, personas), ChooseDefaultPersona(database, personas)
     )
-    generations = GenerationRoutes(who, ReadGeneration(database, stream), stop)
+    read_generation = ReadGeneration(database, stream)
+    generations = GenerationRoutes(who, read_generation, stop)
     list_models = ListModels(database, models)
     caller_of_openai = build_asker(database, admission, any_key=True)
+    submit_call = SubmitCall(database, ports.queue, store_generation, ids, announce)
     chat_completions = ChatCompletions(
+        caller_of_openai, submit_call, messages.await_answer, follow_generation, streams
+    )
+    responses = Responses(
         caller_of_openai,
-        SubmitCall(database, ports.queue, store_generation, ids, announce),
+        submit_call,
+        ContinueCall(database),
+        ReadCall(database, read_generation),
+        read_generation,
         messages.await_answer,
+        AwaitAnswer(database, follow_generation, min(sync_timeout, STOP_SECONDS)),
+        stop,
+        delete_session,
         follow_generation,
         streams,
     )
@@ -310,6 +327,7 @@ def build_web(
         *persona_routes.routes(),
         *apis.routes(),
         *chat_completions.routes(),
+        *responses.routes(),
         *OpenAIModelRoutes(caller_of_openai, list_models).routes(),
         *file_routes(ports, who, file_limits, clear_strays),
         *sse_routes(who, follow_session, follow_generation, streams),

@@ -1,11 +1,21 @@
 """Calls: conversations that are given whole, to be answered once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from domain.errors import PromptTooLarge
 from domain.message import MAX_MESSAGE_CHARACTERS, Role
 from domain.prompt import Options, Prompt, PromptMessage
+
+STORED: Final = "stored"
+"""A note: whoever made the call may read it again, and go on from it."""
+INSTRUCTED: Final = "instructed"
+"""A note: its first message are instructions, which hold for this call only."""
+
+MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
+"""Of all that is said in a prompt, as UTF-8: one that goes on from others grows with each."""
+MAX_PROMPT_MESSAGES: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,41 @@ class Call:
     dialect: str
     kept_seconds: int
     notes: Mapping[str, Any]
+
+    @property
+    def is_stored(self) -> bool:
+        return bool(self.notes.get(STORED))
+
+    @property
+    def instructions(self) -> PromptMessage | None:
+        return self.prompt.messages[0] if self.notes.get(INSTRUCTED) else None
+
+    @property
+    def said(self) -> tuple[PromptMessage, ...]:
+        """All but the instructions."""
+        return self.prompt.messages[1:] if self.notes.get(INSTRUCTED) else self.prompt.messages
+
+    def after(self, previous: "Call", answer: str) -> "Call":
+        """This call, with what was said up to that answer between its instructions and what it
+        brings itself. Raises PromptTooLarge."""
+        instructions = [] if self.instructions is None else [self.instructions]
+        # Some models take no empty answer.
+        answered = [PromptMessage(Role.ASSISTANT, answer)] if answer else []
+        messages = (*instructions, *previous.said, *answered, *self.said)
+        if len(messages) > MAX_PROMPT_MESSAGES or sum(map(_size, messages)) > MAX_PROMPT_BYTES:
+            raise PromptTooLarge(
+                f"The conversation has more than {MAX_PROMPT_BYTES:,} bytes of text or"
+                f" {MAX_PROMPT_MESSAGES:,} messages by now. Begin another one."
+            )
+        return replace(self, prompt=replace(self.prompt, messages=messages))
+
+
+def _size(message: PromptMessage) -> int:
+    functions = [each.function for each in message.tool_calls]
+    if message.function_call is not None:
+        functions.append(message.function_call)
+    texts = [message.content, *(each.arguments for each in functions)]
+    return sum(len(text.encode()) for text in texts)
 
 
 def prompt_of(messages: Sequence[PromptMessage], options: Options) -> Prompt:

@@ -210,6 +210,28 @@ class SessionClosed(ChatError):
         super().__init__("This session belongs to a single call: it takes no messages.")
 
 
+class PreviousCallNotFound(ChatError):
+    """The call that another is to go on from does not exist, is another user's, was made in
+    another dialect, or was not to be stored."""
+
+    code = "previous_call_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing stored of this id that could be gone on from.")
+
+
+class PreviousCallUnanswered(ChatError):
+    """The call that another is to go on from has no answer: not yet, or it will have none."""
+
+    code = "previous_call_unanswered"
+
+
+class PromptTooLarge(ChatError):
+    """A call, with all that it goes on from, says more than is kept of one."""
+
+    code = "context_length_exceeded"
+
+
 class NothingToRegenerate(ChatError):
     """The session has no question whose answer could be given again."""
 

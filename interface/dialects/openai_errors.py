@@ -19,9 +19,15 @@ _PROBLEM: Final = "application/problem+json"
 _CODES: Final[Mapping[str, str]] = {
     "not_signed_in": "invalid_api_key",
     "invalid_token": "invalid_api_key",
+    "previous_call_not_found": "previous_response_not_found",
 }
 _STATUSES: Final = {"invalid_request": HTTPStatus.BAD_REQUEST}
-_PARAMETERS: Final[Mapping[str, str]] = {"model_not_found": "model"}
+_PARAMETERS: Final[Mapping[str, str]] = {
+    "model_not_found": "model",
+    "previous_call_not_found": "previous_response_id",
+    "previous_call_unanswered": "previous_response_id",
+    "context_length_exceeded": "input",
+}
 _WORTH_A_RETRY: Final = frozenset({429, 503})
 
 

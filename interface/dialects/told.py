@@ -9,8 +9,13 @@ from application.events import Chunk, Done, Reset, Snapshot, Start, Stopped, Str
 from domain.errors import ChatError
 from domain.identifiers import GenerationId
 
-_DIGEST_BYTES: Final = 8
-_MARK: Final = re.compile(r"(0|[1-9][0-9]{0,17})-([0-9a-f]{16})", re.ASCII)
+DIGEST_BITS: Final = 24
+"""Few enough for a mark to fit into a number that JavaScript holds, and enough to tell two answers
+apart, which are compared once in a lost worker's time."""
+RESERVED: Final = 16
+"""No digest is below, so that a number can say something else than a mark there."""
+_DIGEST_BYTES: Final = DIGEST_BITS // 8
+_MARK: Final = re.compile(r"(0|[1-9][0-9]{0,17})-([0-9a-f]{6})", re.ASCII)
 
 
 class AnswerRestarted(ChatError):
@@ -41,8 +46,25 @@ class Mark:
         written = _MARK.fullmatch(text)
         return cls(int(written[1]), written[2]) if written else None
 
+    @property
+    def number(self) -> int:
+        """The same as a number; more characters are a higher one, whatever they are."""
+        return self.characters << DIGEST_BITS | int(self.digest, 16)
 
-NOTHING: Final = Mark(0, blake2b(digest_size=_DIGEST_BYTES).hexdigest())
+    @classmethod
+    def numbered(cls, number: int) -> "Mark":
+        return cls(number >> DIGEST_BITS, f"{number & (1 << DIGEST_BITS) - 1:06x}")
+
+
+def _digest(of: blake2b) -> str:
+    return f"{max(int.from_bytes(of.digest()), RESERVED):06x}"
+
+
+def _blank() -> blake2b:
+    return blake2b(digest_size=_DIGEST_BYTES)
+
+
+NOTHING: Final = Mark(0, _digest(_blank()))
 
 
 @dataclass(slots=True)
@@ -61,7 +83,7 @@ class Told:
     _pieces: list[str] = field(default_factory=list)
     """What was told beyond that; or this attempt's text, while it is too short for the mark."""
     _characters: int = 0
-    _digest: blake2b = field(default_factory=lambda: blake2b(digest_size=_DIGEST_BYTES))
+    _hash: blake2b = field(default_factory=_blank)
 
     def hear(self, event: StreamEvent) -> str:
         """What is new for the client. Raises AnswerRestarted if the text is not the one that was
@@ -75,7 +97,7 @@ class Told:
                 new = self._read(event.text)
             case Start() | Reset():
                 self._begin()
-            case Done() | Stopped() if self._is_behind:
+            case Done() | Stopped() if self.is_behind:
                 new = None
         if new is None:
             raise AnswerRestarted(event.generation_id)
@@ -86,14 +108,15 @@ class Told:
         """How much was told by now."""
         if self._is_unsure:
             return self.before
-        return Mark(self._characters, self._digest.hexdigest())
+        return Mark(self._characters, _digest(self._hash))
 
     @property
     def _is_unsure(self) -> bool:
         return self.before.characters > 0
 
     @property
-    def _is_behind(self) -> bool:
+    def is_behind(self) -> bool:
+        """This attempt has not said as much as was told."""
         return self._is_unsure or self._repeated < len(self._past)
 
     def _begin(self) -> None:
@@ -130,5 +153,5 @@ class Told:
         if new:
             self._pieces.append(new)
             self._characters += len(new)
-            self._digest.update(new.encode())
+            self._hash.update(new.encode())
         return new

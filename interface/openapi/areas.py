@@ -13,6 +13,7 @@ from interface.openapi.messages import MESSAGES
 from interface.openapi.openai import OPENAI
 from interface.openapi.operation import Area
 from interface.openapi.personas import PERSONAS
+from interface.openapi.responses import RESPONSES
 from interface.openapi.sessions import SESSIONS
 
 AREAS: Final[Sequence[Area]] = (
@@ -25,5 +26,6 @@ AREAS: Final[Sequence[Area]] = (
     ACCOUNTS,
     API_TOKENS,
     OPENAI,
+    RESPONSES,
     HEALTH,
 )

@@ -6,6 +6,7 @@ from interface.dialects.openai_errors import ErrorJson, code_of, status_of
 from interface.dialects.openai_models import OpenAIModelJson, OpenAIModelsJson
 from interface.openapi.messages import FAILED
 from interface.openapi.operation import (
+    ANY_EVENTS,
     EVENT_STREAM,
     JSON,
     Answer,
@@ -36,7 +37,7 @@ OPENAI: Final = Area(
                     "The answer; with `stream`, as server-sent events: a chunk an event, at the"
                     " end `[DONE]`. An answer that fails ends its stream with an `error`.",
                     CompletionJson,
-                    also={EVENT_STREAM: {"type": "string"}},
+                    also={EVENT_STREAM: ANY_EVENTS},
                     headers=GENERATION_ID,
                 )
             },

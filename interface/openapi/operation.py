@@ -104,6 +104,8 @@ class Area:
     errors: ErrorShape = PROBLEM
 
 
+ANY_EVENTS: Final[Schema] = {}
+"""The schema of a stream beside JSON: what its events are is told in words."""
 NO_CONTENT: Final = Answer("Done.")
 EVENTS: Final = Answer(
     "Server-sent events. `/asyncapi.json` describes what is in them.",

@@ -58,6 +58,7 @@ _ROW_ID: Final[Schema] = {"type": "integer", "format": "int64", "minimum": 1}
 IN_PATHS: Final[Mapping[str, tuple[str, Schema]]] = {
     "session_id": ("A session.", ID_SCHEMA),
     "generation_id": ("An answer, from its acceptance on.", ID_SCHEMA),
+    "response_id": ("A response.", {"type": "string", "minLength": 1}),
     "file_id": ("A file.", _ROW_ID),
     "token_id": ("An API token.", _ROW_ID),
     "api_id": ("A model configuration, by its id.", _ROW_ID),

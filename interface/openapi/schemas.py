@@ -26,6 +26,7 @@ def schemas_of(
     made, whole = TypeAdapter.json_schemas(adapters, ref_template=_REF + "{model}")
     references = {each: _cleaned(made[number, mode]) for number, (each, mode) in enumerate(modes)}
     named = {_public(name): _cleaned(each) for name, each in whole["$defs"].items()}
+    assert len(named) == len(whole["$defs"]), "two types have the same name, but for `Json`"
     return references, dict(sorted(named.items()))
 
 

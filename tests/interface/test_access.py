@@ -18,17 +18,23 @@ from domain.access import Caller, Refresh
 from domain.identifiers import UserId
 from domain.secret import Secret
 from infrastructure.jwt_tokens import JwtTokens
+from interface.dialects.response_body import ResponseBody
+from interface.dialects.response_json import response_id
+from interface.wire.request_bodies import parse_body
 from tests.builders import (
     SECRET_KEY,
     a_new_api,
     add_api,
     add_api_token,
+    add_call,
     add_file,
     add_question,
     add_session,
+    claim,
+    finish,
     sign_in,
 )
-from tests.fakes import State
+from tests.fakes import FakeDatabase, State
 from tests.interface.clients import Json, Reply, ask, bearer, problem_keys, websocket
 from tests.interface.doors import Doors
 from tests.operator import delete_user
@@ -115,6 +121,16 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "POST /api/user/apis/{api_id}/test": foreign("api_not_found"),
     "GET /api/models": own(),
     "POST /v1/chat/completions": own(messages=[{"role": "user", "content": "why?"}], stream=True),
+    "POST /v1/responses": foreign(
+        "previous_response_not_found",
+        input="why?",
+        background=True,
+        previous_response_id="{response_id}",
+    ),
+    "GET /v1/responses/{response_id}": foreign("generation_not_found"),
+    "POST /v1/responses/{response_id}/cancel": foreign("generation_not_found"),
+    "DELETE /v1/responses/{response_id}": foreign("generation_not_found"),
+    "GET /v1/responses/{response_id}/input_items": foreign("generation_not_found"),
     "GET /v1/models": own(),
     "GET /v1/models/{model}": foreign("model_not_found"),
     "POST /api/files/upload": uploading("session_not_found"),
@@ -142,6 +158,15 @@ class Ada:
 MARK: Final = "adas-own"
 
 
+async def add_response(database: FakeDatabase, user: UserId) -> str:
+    """One that is over; its id."""
+    asked = parse_body(ResponseBody, f'{{"input": "{MARK} input"}}'.encode())
+    answering = await claim(database, await add_call(database, user, asked.call))
+    assert answering is not None
+    await finish(database, answering)
+    return response_id(answering.id)
+
+
 @pytest.fixture
 async def ada(locked: Doors) -> Ada:
     database = locked.database
@@ -154,6 +179,7 @@ async def ada(locked: Doors) -> Ada:
     things = {
         "session_id": session_id,
         "generation_id": generation_id,
+        "response_id": await add_response(database, caller.user),
         "api_id": str(api.id),
         "name": api.name,
         "model": api.model_name,
@@ -420,18 +446,21 @@ async def test_in_open_mode_openais_clients_may_show_any_key(
 ) -> None:
     caller, token = await doors.sign_in("ada")
     await add_api_token(doors.database, caller.user, "sk-adas")
-    ada = Ada(caller, token, {"model": "scripted"})
+    local = await doors.local()
+    response = await add_response(doors.database, local)
+    ada = Ada(caller, token, {"model": "scripted", "response_id": response})
     headers = await credentials(doors, ada)
-    for route in ANY_KEY:
+    for route in sorted(ANY_KEY, key=lambda route: "DELETE" in route):
         assert (await ask_at(doors, route, ada, headers)).status == 200
     made = doors.database.state.sessions.values()
-    assert {session.owner for session in made} == {await doors.local()}
+    assert {session.owner for session in made} == {local}
 
 
 @pytest.mark.parametrize("route", ANY_KEY)
 async def test_but_who_they_are_counts_if_they_can_prove_it(doors: Doors, route: str) -> None:
     caller, token = await doors.sign_in("ada")
-    ada = Ada(caller, token, {"model": "adas"})
+    response = await add_response(doors.database, caller.user)
+    ada = Ada(caller, token, {"model": "adas", "response_id": response})
     await add_api(doors.database, a_new_api(caller.user, "mine", "adas"))
     assert (await ask_at(doors, route, ada, bearer(token))).status == 200
     made = doors.database.state.sessions.values()
