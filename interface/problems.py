@@ -14,6 +14,7 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "invalid_credentials": HTTPStatus.UNAUTHORIZED,
     "username_taken": HTTPStatus.CONFLICT,
     "foreign_origin": HTTPStatus.FORBIDDEN,
+    "user_not_found": HTTPStatus.NOT_FOUND,
     "not_found": HTTPStatus.NOT_FOUND,
     "session_not_found": HTTPStatus.NOT_FOUND,
     "generation_not_found": HTTPStatus.NOT_FOUND,
@@ -58,6 +59,7 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "upstream_timeout": HTTPStatus.GATEWAY_TIMEOUT,
     "upstream_rate_limited": HTTPStatus.SERVICE_UNAVAILABLE,
     "upstream_suspended": HTTPStatus.SERVICE_UNAVAILABLE,
+    "answer_restarted": HTTPStatus.BAD_GATEWAY,
     "worker_lost": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 

@@ -1,0 +1,1 @@
+"""The one stream of events, told in other words."""
