@@ -32,6 +32,7 @@ from resources import (
     open_database,
     open_ports,
     read_page,
+    read_plain_page,
 )
 from settings import AuthMode, BadSettings, Settings, read_settings
 from wiring import Ports, Web, build_retention, build_web, build_worker
@@ -118,7 +119,12 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             check_upload_folder(settings)
             admission = closing.enter_context(open_admission(settings, embedded=answers))
             web = build_web(
-                ports, admission, settings.sync_timeout, file_limits(settings), read_page()
+                ports,
+                admission,
+                settings.sync_timeout,
+                file_limits(settings),
+                read_page(),
+                read_plain_page(),
             )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []

@@ -27,7 +27,7 @@ from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.clear_strays import ClearStrays
 from application.end_generation import EndGeneration
-from application.enter import EnterOpenly
+from application.enter import EnterByName, EnterOpenly
 from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
@@ -35,7 +35,7 @@ from application.forget_sessions import ForgetSessions
 from application.identify import IdentifyByTicket, IdentifyByToken, MakeTicket
 from application.list_models import ListModels
 from application.open_session import OpenSession
-from application.personas import ChooseDefaultPersona, ListPersonas
+from application.personas import ChooseDefaultPersona, ChooseRole, ListPersonas, ListRoles
 from application.ports import (
     Cache,
     ChatModels,
@@ -77,6 +77,9 @@ from interface.api_configs import ApiConfigRoutes
 from interface.api_tokens import ApiTokenRoutes
 from interface.app import build_app
 from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
+from interface.dialects.ask_and_hear import AskAndHear
+from interface.dialects.plain_page import PlainPageRoutes
+from interface.dialects.quick_start import QuickStartRoutes
 from interface.files import FileRoutes
 from interface.generations import GenerationRoutes
 from interface.health import HealthRoutes
@@ -223,9 +226,10 @@ def build_web(
     sync_timeout: float,
     file_limits: FileLimits,
     page: Mapping[str, bytes],
+    plain_page: bytes,
 ) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer. `page`: what the web page
-    is made of, by path."""
+    is made of, by path; `plain_page`: all of the other one."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     announce = AnnounceTo(ports.listeners)
     models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
@@ -260,8 +264,18 @@ def build_web(
         follow_generation,
         streams,
     )
-    persona_routes = PersonaRoutes(
-        who, ListPersonas(database, personas), ChooseDefaultPersona(database, personas)
+    list_personas = ListPersonas(database, personas)
+    persona_routes = PersonaRoutes(who, list_personas, ChooseDefaultPersona(database, personas))
+    enter = EnterByName(database)
+    quick_start = QuickStartRoutes(
+        who,
+        enter,
+        open_session,
+        AskAndHear(who, enter, ChooseRole(personas), submit, follow_generation, streams),
+        sessions.read_session,
+        messages.read_messages,
+        messages.clear_history,
+        ListRoles(list_personas, personas),
     )
     generations = GenerationRoutes(who, ReadGeneration(database, stream), stop)
     apis = ApiConfigRoutes(
@@ -278,10 +292,12 @@ def build_web(
     routes = [
         *health.routes(),
         *PageRoutes(assets_of(page)).routes(),
+        *PlainPageRoutes(plain_page).routes(),
         *account_routes(database, ids, who, admission),
         *sessions.routes(),
         *messages.routes(),
         *persona_routes.routes(),
+        *quick_start.routes(),
         *apis.routes(),
         *file_routes(ports, who, file_limits, clear_strays),
         *sse_routes(who, follow_session, follow_generation, streams),

@@ -101,7 +101,7 @@ class MessageRoutes:
                 return Response(status_code=_CLIENT_LEFT)
             return _answer(request, await waiting)
         except AnswerPending as error:
-            return _pending(request, error, accepted)
+            return pending_reply(request, error, accepted)
         finally:
             waiting.cancel()
             leaving.cancel()
@@ -129,7 +129,7 @@ class _SendAndFollow:
             async with follow(caller.user, accepted.generation_id, ORIGIN) as following:
                 await self.messages.streams(scope, receive, send, caller, following)
         except DatabaseUnavailable:  # before the stream; but what was sent is accepted
-            reply = _pending(request, AnswerPending(), accepted)
+            reply = pending_reply(request, AnswerPending(), accepted)
             await reply(scope, receive, send)
 
 
@@ -144,7 +144,8 @@ def _submission(request: Request, body: SendBody) -> Submission:
     )
 
 
-def _pending(request: Request, error: AnswerPending, accepted: Accepted) -> Response:
+def pending_reply(request: Request, error: AnswerPending, accepted: Accepted) -> Response:
+    """What was sent is accepted, but its answer can't be had now."""
     shown = problem_of(error, request.url.path, request_id_of(request.scope))
     ids = {"session_id": accepted.session_id, "generation_id": accepted.generation_id}
     return problem_reply({**shown, **ids})

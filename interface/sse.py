@@ -3,8 +3,8 @@ every subscriber."""
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,8 +33,12 @@ _HEADERS: Final = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-_RETRY: Final = b"retry: 1000\n\n"
-_HEARTBEAT: Final = b":\n\n"
+RETRY: Final = b"retry: 1000\n\n"
+HEARTBEAT: Final = b":\n\n"
+
+Tell = Callable[[Following], AsyncGenerator[bytes, None]]
+"""What is written of what is followed, piece by piece, in the words of one dialect. May raise
+ChatError: the stream ends then, and the client comes back, with its cursor."""
 
 Follow = Callable[[UserId, str, Position | None], AbstractAsyncContextManager[Following]]
 
@@ -47,12 +51,21 @@ class Streams:
     visits: Visits
 
     async def __call__(
-        self, scope: Scope, receive: Receive, send: Send, caller: Caller, following: Following
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        caller: Caller,
+        following: Following,
+        tell: Tell | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """The whole reply: what is followed, until it ends or the client leaves."""
+        """The whole reply: what is followed, until it ends or the client leaves; as events, unless
+        another dialect tells it."""
         # 204 tells a browser's EventSource not to come back for more: there is none.
         status = 204 if following.is_over else 200
-        await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
+        head = [*_HEADERS, *headers]
+        await send({"type": "http.response.start", "status": status, "headers": head})
         if scope["method"] == "HEAD" or following.is_over:
             await send({"type": "http.response.body", "body": b""})
             return
@@ -63,7 +76,7 @@ class Streams:
                 # Who then comes back is told why.
                 self.visits.including(caller, following.end),
             ):
-                await _write(following, send)
+                await _write((tell or tell_events)(following), send)
         except asyncio.CancelledError:
             log.info("a stream whose client does not read is cut: the process ends")
         finally:
@@ -121,21 +134,25 @@ def _cursor(connection: HTTPConnection) -> Position | None:
     return Position.parse(given) if given else None
 
 
-async def _write(following: Following, send: Send) -> None:
-    async def write(body: bytes, *, more: bool = True) -> None:
-        await send({"type": "http.response.body", "body": body, "more_body": more})
-
+async def tell_events(following: Following) -> AsyncGenerator[bytes, None]:
+    """The protocol's own words."""
     session_id = following.session_id
-    await write(_RETRY)
+    yield RETRY
+    async for batch in following:
+        shown = b"".join([sse_event(session_id, entry) for entry in batch])
+        yield shown or HEARTBEAT
+    if following.gone:
+        yield b"data: %b\n\n" % encode(gone_json(session_id))
+
+
+async def _write(told: AsyncGenerator[bytes, None], send: Send) -> None:
     try:
-        async for batch in following:
-            shown = b"".join([sse_event(session_id, entry) for entry in batch])
-            await write(shown or _HEARTBEAT)
+        async with aclosing(told):
+            async for piece in told:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
     except ChatError as error:  # the client comes back, with its cursor
         log.warning("a stream ends early: %s: %s", error.code, error.__cause__ or error)
-    if following.gone:
-        await write(b"data: %b\n\n" % encode(gone_json(session_id)))
-    await write(b"", more=False)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _until_left(receive: Receive, following: Following) -> None:

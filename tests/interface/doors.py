@@ -100,6 +100,7 @@ class Doors:
     passwords: FakePasswords = field(default_factory=FakePasswords)
     sign_in_required: bool = False
     page: Mapping[str, bytes] = field(default_factory=lambda: {"index.html": b"<!doctype html>"})
+    plain_page: bytes = b"<!doctype html>"
 
     def __post_init__(self) -> None:
         database, stream, ids = self.database, self.stream, CountingIds()
@@ -121,7 +122,9 @@ class Doors:
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
         admission = Admission(self.passwords, self.tokens, self.sign_in_required)
-        web = build_web(ports, admission, self.sync_timeout, self.file_limits, self.page)
+        web = build_web(
+            ports, admission, self.sync_timeout, self.file_limits, self.page, self.plain_page
+        )
         self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats
