@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from application.events import (
@@ -28,6 +28,7 @@ DONE = Done(GENERATION, None, "stop", None)
 STOPPED = Stopped(GENERATION, None, None)
 FAILED = Failed(GENERATION, None, Failure("upstream_error", "It broke off."), None)
 
+KINDS: Final = ("chunk", "snapshot", "reasoning")
 OPENINGS: Final[st.SearchStrategy[StreamEvent]] = st.sampled_from([RESET, START])
 ENDS: Final[st.SearchStrategy[StreamEvent]] = st.sampled_from([DONE, STOPPED, FAILED])
 
@@ -54,31 +55,32 @@ def restarts(told: Told, event: StreamEvent) -> None:
 def attempts(draw: st.DrawFn, text: str) -> Sequence[StreamEvent]:
     """An answer of this text as one follows it: each attempt is cut into pieces in its own way, all
     but the last break off somewhere, and at any moment there may be a snapshot of all so far."""
-    events: list[StreamEvent] = [START]
-    count = draw(st.integers(1, 4))
-    for number in range(count):
-        end = len(text) if number == count - 1 else draw(st.integers(0, len(text)))
+    events: list[StreamEvent] = []
+    ends = draw(st.lists(st.integers(0, len(text)), max_size=3))
+    for end in [*ends, len(text)]:
+        events.append(draw(OPENINGS) if events else START)
+        cuts = draw(st.lists(st.tuples(st.integers(0, end), st.sampled_from(KINDS)), max_size=5))
         at = 0
-        if number:
-            events.append(draw(OPENINGS))
-        while at < end:
-            to = draw(st.integers(at, end))
-            if draw(st.booleans()):
+        for to, kind in [*sorted(cuts), (end, "chunk")]:
+            if kind == "snapshot":
                 events.append(snapshot(text[:to]))
+            elif kind == "reasoning":
+                events.append(Reasoning(GENERATION, "hm"))
+                to = at
             else:
                 events.append(chunk(text[at:to]))
-            at = max(at, to)
-            if draw(st.booleans()):
-                events.append(Reasoning(GENERATION, "hm"))
+            at = to
     return [*events, draw(ENDS)]
 
 
+@settings(deadline=None)
 @given(st.data(), st.text(alphabet="ab\u00e9\U0001f419", max_size=12))
 def test_what_was_told_is_the_text_however_it_comes(data: st.DataObject, text: str) -> None:
     events = data.draw(attempts(text))
     assert "".join(heard(Told(), *events)) == text
 
 
+@settings(deadline=None)
 @given(st.data(), st.text(alphabet="ab\u00e9\U0001f419", max_size=12))
 def test_what_was_told_is_the_text_however_often_one_is_cut_and_goes_on_elsewhere(
     data: st.DataObject, text: str
