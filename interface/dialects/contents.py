@@ -20,7 +20,10 @@ _END: Final = "end"
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a client is, and the id of an event: `<generation_id>:<mark>` if it was told so much
-    of that answer, `<generation_id>:end` if it was told that nothing more will come."""
+    of that answer, `<generation_id>:end` if it was told that nothing more will come.
+
+    A position in the stream would not do: after a crash nobody knows any more what had been told up
+    to it, and the next attempt's positions are others."""
 
     generation_id: GenerationId
     mark: Mark | None = NOTHING

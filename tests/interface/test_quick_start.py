@@ -33,6 +33,7 @@ from tests.interface.clients import (
 )
 from tests.interface.conftest import NothingIsLeft, client_of
 from tests.interface.doors import Doors, Running
+from tests.interface.test_sending import Cutting
 from tests.interface.test_sessions import pointers
 from tests.operator import delete_user
 
@@ -857,3 +858,40 @@ async def test_the_plain_page_may_run_itself_and_nothing_else() -> None:
 
 def test_the_plain_page_is_twenty_lines() -> None:
     assert len(read_plain_page().splitlines()) <= 20
+
+
+# When the database goes away
+
+
+async def test_who_was_accepted_is_not_told_to_send_again() -> None:
+    queue = Cutting()
+    doors = Doors(queue.database, queue=queue)
+    reply = await ask(doors.app, "GET", "/chat/stream", "message=why?", {}, b"")
+    assert (reply.status, reply.json()["code"]) == (504, "answer_pending")
+    generation_id = await queue.heard()
+    assert reply.json()["generation_id"] == generation_id
+    await doors.answer(generation_id)
+    async with stream_of(doors, "message=why?", str(Place(generation_id))) as stream:
+        await opened(stream)
+        assert said(await rest(stream)) == [{"content": "Hello there"}, DONE]
+    assert questions(doors) == ["why?"]
+    doors.stream.close()
+
+
+async def test_a_stream_that_ends_early_is_not_done_and_is_come_back_for(doors: Doors) -> None:
+    async with stream_of(doors, "message=why?") as stream:
+        await opened(stream)
+        running = await begun(doors, await doors.queue.heard())
+        await goes_on(running, "So far")
+        heard = await next_block(stream)
+        assert heard is not None
+        doors.database.away = 1
+        for following in doors.followers:
+            following.compare(None)
+        assert await rest(stream) == []
+    await goes_on(running, ", so good")
+    async with stream_of(doors, "message=why?", heard.id) as stream:
+        await opened(stream)
+        block = await next_block(stream)
+    assert block is not None
+    assert block.said == {"content": ", so good"}
