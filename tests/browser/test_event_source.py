@@ -22,6 +22,21 @@ BARE = """
 """Without a key, and it never closes."""
 
 
+KEEP_SOURCES = """
+window.sources = []
+window.EventSource = class extends EventSource {
+  constructor(address) { super(address); sources.push(this) }
+}
+"""
+
+
+async def at_plain_page(chat: Chat, visit: Visit) -> Visitor:
+    ada = await visit(None)
+    await ada.page.add_init_script(KEEP_SOURCES)
+    await ada.page.goto(f"{chat.url}/chat")
+    return ada
+
+
 def answers(ada: Visitor) -> Locator:
     return ada.page.locator("p")
 
@@ -38,6 +53,9 @@ async def kept(chat: Chat) -> list[list[str]]:
 
 
 async def ends_whole(ada: Visitor, chat: Chat, answer: Told) -> None:
+    """And the page has closed its stream: if the server had to, it would take it for a refusal."""
+    await expect(answers(ada)).to_have_text([answer.text])
+    await ada.page.wait_for_function("() => sources.every(each => each.readyState === 2)")
     await expect(answers(ada)).to_have_text([answer.text])
     assert await kept(chat) == [["Tell me many", answer.text]]
 
@@ -47,7 +65,7 @@ async def test_a_question_is_asked_at_the_plain_page_and_its_answer_seen_to_grow
 ) -> None:
     answer = Told(sentences(3))
     model.answers(answer)
-    ada = await visit("/chat")
+    ada = await at_plain_page(chat, visit)
     await ask(ada)
     await expect(answers(ada)).to_have_text([answer.text.strip()])
     answer.say("One\nmore: <b> & 你好. ")
@@ -68,7 +86,7 @@ async def test_a_line_that_is_cut_is_mended_by_the_browser_and_nothing_sent_twic
 ) -> None:
     answer = Told(*([sentences(3)] if begun else []))
     model.answers(answer)
-    ada = await visit("/chat")
+    ada = await at_plain_page(chat, visit)
     ada.expects(*CUT)
     await ask(ada)
     if begun:
@@ -95,7 +113,7 @@ async def test_a_question_whose_acceptance_was_not_heard_is_sent_once(
     chat: Chat, model: Upstream, visit: Visit
 ) -> None:
     model.answers(whole("Here."))
-    ada = await visit("/chat")
+    ada = await at_plain_page(chat, visit)
     ada.expects(*CUT)
     await ask(ada, "Are you there?")
     await expect(answers(ada)).to_have_text(["Here."])
@@ -116,7 +134,7 @@ async def test_an_event_source_without_a_key_that_is_never_closed_asks_once(
 ) -> None:
     answer = Told()
     model.answers(answer)
-    ada = await visit("/chat")
+    ada = await at_plain_page(chat, visit)
     ada.expects(*CUT)
     await ada.page.evaluate(BARE)
     await until(lambda: _called(answer))
@@ -138,7 +156,7 @@ async def test_the_process_is_killed_and_started_again_in_mid_answer(
 ) -> None:
     answer = Told(sentences(3))
     model.answers(answer)
-    ada = await visit("/chat")
+    ada = await at_plain_page(chat, visit)
     ada.expects(*CUT)
     await ask(ada)
     await expect(answers(ada)).to_have_text([answer.text.strip()])
@@ -151,7 +169,7 @@ async def test_the_process_is_killed_and_started_again_in_mid_answer(
 
 async def test_a_failure_is_told(chat: Chat, model: Upstream, visit: Visit) -> None:
     model.answers(refuses)
-    ada = await visit("/chat")
+    ada = await at_plain_page(chat, visit)
     await ask(ada)
     await expect(answers(ada)).to_contain_text(["does not accept"])
 
@@ -160,7 +178,7 @@ async def test_a_failure_is_told(chat: Chat, model: Upstream, visit: Visit) -> N
 async def test_where_people_must_sign_in_the_plain_page_says_that_it_is_refused(
     chat: Chat, visit: Visit
 ) -> None:
-    ada = await visit("/chat")
+    ada = await at_plain_page(chat, visit)
     ada.expects("401")
     await ask(ada)
     await expect(answers(ada)).to_have_text(["(refused)"])
