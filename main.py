@@ -33,6 +33,7 @@ from resources import (
     open_database,
     open_ports,
     read_page,
+    read_plain_page,
 )
 from settings import AuthMode, BadSettings, Settings, read_settings
 from wiring import Pages, Ports, Web, build_retention, build_web, build_worker
@@ -123,7 +124,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 settings.sync_timeout,
                 file_limits(settings),
                 Origins(settings.pages_origins, settings.only_name),
-                Pages(read_page("page"), read_page("docs_page")),
+                Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
             )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []

@@ -228,6 +228,11 @@ def read_page(folder: str) -> Mapping[str, bytes]:
     return dict(read_files(files("interface") / folder))
 
 
+def read_plain_page() -> bytes:
+    """The shortest one, whose whole source is the example."""
+    return (files("interface") / "dialects" / "event_source.html").read_bytes()
+
+
 def read_files(folder: Traversable, path: str = "") -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():

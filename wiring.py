@@ -28,7 +28,7 @@ from application.claims import Claims
 from application.clear_strays import ClearStrays
 from application.continue_call import ContinueCall
 from application.end_generation import EndGeneration
-from application.enter import EnterOpenly
+from application.enter import EnterByName, EnterOpenly
 from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Followers
@@ -36,7 +36,7 @@ from application.forget_sessions import ForgetSessions
 from application.identify import IdentifyByTicket, IdentifyByToken, MakeTicket
 from application.list_models import ListModels
 from application.open_session import OpenSession
-from application.personas import ChooseDefaultPersona, ListPersonas
+from application.personas import ChooseDefaultPersona, ChooseRole, ListPersonas, ListRoles
 from application.ports import (
     Cache,
     ChatModels,
@@ -81,8 +81,11 @@ from interface.api_tokens import ApiTokenRoutes
 from interface.app import build_app
 from interface.asker import Asker, LockedDoor, OpenDoor, ReadCredentials
 from interface.assets import Shelf, assets_of
+from interface.dialects.ask_and_hear import AskAndHear
 from interface.dialects.chat_completions import ChatCompletions
 from interface.dialects.openai_models import OpenAIModelRoutes
+from interface.dialects.plain_page import PlainPageRoutes
+from interface.dialects.quick_start import QuickStartRoutes
 from interface.dialects.responses import Responses
 from interface.docs import docs_routes
 from interface.files import FileRoutes
@@ -125,10 +128,11 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What browsers load, by path: the web page, and `/docs`."""
+    """What browsers load: the web page and `/docs`, by path, and the plain page at `/chat`."""
 
     chat: Mapping[str, bytes]
     docs: Mapping[str, bytes]
+    plain: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +286,18 @@ def build_web(
         follow_generation,
         streams,
     )
-    persona_routes = PersonaRoutes(
-        who, ListPersonas(database, personas), ChooseDefaultPersona(database, personas)
+    list_personas = ListPersonas(database, personas)
+    persona_routes = PersonaRoutes(who, list_personas, ChooseDefaultPersona(database, personas))
+    enter = EnterByName(database)
+    quick_start = QuickStartRoutes(
+        who,
+        enter,
+        open_session,
+        AskAndHear(who, enter, ChooseRole(personas), submit, follow_generation, streams),
+        sessions.read_session,
+        messages.read_messages,
+        messages.clear_history,
+        ListRoles(list_personas, personas),
     )
     read_generation = ReadGeneration(database, stream)
     generations = GenerationRoutes(who, read_generation, stop)
@@ -321,10 +335,12 @@ def build_web(
         *health.routes(),
         *PageRoutes(Shelf(assets_of(pages.chat), CONTENT_SECURITY_POLICY)).routes(),
         *docs_routes(pages.docs),
+        *PlainPageRoutes(pages.plain).routes(),
         *account_routes(database, ids, who, admission),
         *sessions.routes(),
         *messages.routes(),
         *persona_routes.routes(),
+        *quick_start.routes(),
         *apis.routes(),
         *chat_completions.routes(),
         *responses.routes(),

@@ -14,6 +14,10 @@ class Caller:
     sign_in: SignInId | None = None
     api_token: ApiTokenId | None = None
 
+    @property
+    def is_proved(self) -> bool:
+        return self.sign_in is not None or self.api_token is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Refresh:

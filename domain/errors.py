@@ -150,6 +150,15 @@ class UsernameTaken(ChatError):
         super().__init__("This username is taken.")
 
 
+class UserNotFound(ChatError):
+    """A request names a user who is not the one that its credentials are of."""
+
+    code = "user_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such user for you: name yourself, or leave user_id out.")
+
+
 class InvalidCredentials(ChatError):
     """No such user, another password, or who can't log in: they are not told apart."""
 

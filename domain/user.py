@@ -13,6 +13,14 @@ LOCAL_USERNAME: Final = "local"
 USERNAME_CHARACTERS: Final = range(3, 51)
 PASSWORD_CHARACTERS: Final = range(8, 129)
 
+NAME_CHARACTERS: Final = range(1, 51)
+"""Of the name by which a request says who is asking."""
+
+_GUEST: Final = "guest "
+"""What guests' usernames begin with. Nobody can register it: it has a space."""
+
+GUEST_CHARACTERS: Final = range(1, USERNAME_CHARACTERS.stop - len(_GUEST))
+
 _LONGEST_FORM: Final = 4
 """Characters that NFC may make one of. More is not even normalized: that takes time by the square
 of the length."""
@@ -49,6 +57,30 @@ def clean_credentials(username: str, password: Secret) -> Credentials:
     if name is None or word is None or flaws:
         raise InvalidInput(*flaws)
     return Credentials(name, Secret(word))
+
+
+def clean_name(name: str) -> str:
+    """As it is compared with usernames. Raises InvalidInput."""
+    return _clean(name, NAME_CHARACTERS)
+
+
+def guest_username(name: str) -> str:
+    """The username of the guest who is called so. Whatever the name, nobody can register it, and it
+    is not LOCAL_USERNAME. Raises InvalidInput."""
+    return _GUEST + _clean(name, GUEST_CHARACTERS)
+
+
+def _clean(name: str, characters: range) -> str:
+    cleaned = _nfc(name, characters)
+    if cleaned is None or not cleaned.isprintable() or cleaned != cleaned.strip():
+        raise InvalidInput(
+            Flaw(
+                "/user_id",
+                f"user_id must be {_as_text(characters)}, none of them a control character, and"
+                " no space at either end.",
+            )
+        )
+    return cleaned
 
 
 def _nfc(text: str, characters: range) -> str | None:

@@ -29,7 +29,16 @@ PREFLIGHT_SECONDS: Final = 600
 
 # What anybody may look at, led there by a link of another site: it is nobody's and does nothing.
 _PUBLIC: Final = frozenset(
-    {"/", "/asyncapi.json", "/docs", "/favicon.ico", "/healthz", "/openapi.json", "/readyz"}
+    {
+        "/",
+        "/asyncapi.json",
+        "/chat",
+        "/docs",
+        "/favicon.ico",
+        "/healthz",
+        "/openapi.json",
+        "/readyz",
+    }
 )
 _PUBLIC_FOLDERS: Final = ("/docs/", "/page/")
 

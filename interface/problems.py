@@ -18,6 +18,7 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "username_taken": HTTPStatus.CONFLICT,
     "foreign_origin": HTTPStatus.FORBIDDEN,
     "foreign_host": HTTPStatus.FORBIDDEN,
+    "user_not_found": HTTPStatus.NOT_FOUND,
     "not_found": HTTPStatus.NOT_FOUND,
     "session_not_found": HTTPStatus.NOT_FOUND,
     "generation_not_found": HTTPStatus.NOT_FOUND,

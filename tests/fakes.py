@@ -193,6 +193,10 @@ class FakeUsers:
         self.state.passwords[user.id] = hashed
         return user
 
+    async def named(self, username: str) -> User | None:
+        user = self._named(username)
+        return None if user is None else await self.find(user.id)
+
     async def find(self, user: UserId) -> User | None:
         if user in self.state.deleted_users:
             return None

@@ -287,3 +287,10 @@ def test_a_secret_that_can_not_be_read_is_a_clear_error(
     with pytest.raises(BadSettings) as caught:
         read_settings()
     assert str(caught.value) == f"a file in {folder} can't be read: {why}"
+
+
+def test_the_proxy_asks_no_question_twice() -> None:
+    """A question is got at /chat/stream; all else that is got may be asked again."""
+    proxy = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    once = re.findall(r"^ +http-request disable-l7-retry (.+)$", proxy, re.MULTILINE)
+    assert once == ["unless METH_GET", "if { path,url_dec -m end /chat/stream }"]

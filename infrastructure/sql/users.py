@@ -14,7 +14,8 @@ from infrastructure.sql.tables import users
 _NAMED = select(users).where(users.c.username == bindparam("named"))
 _ADD = insert_if_free(users, created_at=now_ms()).returning(users)
 _FIND = select(users).where(users.c.id == bindparam("user"), users.c.deleted_at.is_(None))
-_PASSWORD_OF = _NAMED.where(users.c.password_hash.is_not(None), users.c.deleted_at.is_(None))
+_THERE = _NAMED.where(users.c.deleted_at.is_(None))
+_PASSWORD_OF = _THERE.where(users.c.password_hash.is_not(None))
 
 _this = users.c.id == bindparam("user")
 _DEFAULT_PERSONA = select(users.c.default_persona).where(_this)
@@ -32,6 +33,11 @@ class SqlUsers(Repository):
         if row is None:  # somebody else was faster
             row = connection.execute(_NAMED, {"named": username}).one()
         return _user(row)
+
+    @statement
+    def named(self, connection: Connection, username: str) -> User | None:
+        row = connection.execute(_THERE, {"named": username}).one_or_none()
+        return None if row is None else _user(row)
 
     @statement
     def add(self, connection: Connection, username: str, hashed: str) -> User:

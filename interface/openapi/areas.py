@@ -13,6 +13,7 @@ from interface.openapi.messages import MESSAGES
 from interface.openapi.openai import OPENAI
 from interface.openapi.operation import Area
 from interface.openapi.personas import PERSONAS
+from interface.openapi.quick_start import QUICK_START
 from interface.openapi.responses import RESPONSES
 from interface.openapi.sessions import SESSIONS
 
@@ -25,6 +26,7 @@ AREAS: Final[Sequence[Area]] = (
     API_CONFIGS,
     ACCOUNTS,
     API_TOKENS,
+    QUICK_START,
     OPENAI,
     RESPONSES,
     HEALTH,

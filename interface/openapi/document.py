@@ -26,7 +26,7 @@ from interface.wire.encoding import Json
 VERSION: Final = "0.1.0"
 
 UNDESCRIBED: Final = frozenset(
-    {"/", "/page/{path}", "/docs", "/docs/{path}", "/openapi.json", "/asyncapi.json"}
+    {"/", "/chat", "/page/{path}", "/docs", "/docs/{path}", "/openapi.json", "/asyncapi.json"}
 )
 """Routes that are no part of the API: pages, and documents such as this one."""
 
@@ -269,7 +269,7 @@ def _parameter(parameter: Parameter) -> Json:
     return {
         "name": parameter.name,
         "in": parameter.place,
-        "required": parameter.place == "path",
+        "required": parameter.required or parameter.place == "path",
         "description": parameter.description,
         "schema": parameter.schema,
     }

@@ -27,14 +27,17 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """In a query or header, which may be absent; or in a path. `checked`: what is wrong is refused
-    (422), and not taken for absent."""
+    """In a query or header, where it may be absent unless it is `required`; or in a path.
+    `checked`: what is wrong is refused (422), and not taken for absent. An `example` may name what
+    is in paths, in braces."""
 
     name: str
     place: Literal["query", "header", "path"]
     description: str
     schema: Schema
     checked: bool = True
+    required: bool = False
+    example: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

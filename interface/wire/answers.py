@@ -97,6 +97,31 @@ class AnsweredJson(TypedDict):
     usage: UsageJson | None
 
 
+class SpokenJson(TypedDict):
+    role: Role
+    content: str
+    timestamp: datetime
+
+
+class HistoryJson(TypedDict):
+    messages: Annotated[list[SpokenJson], Field(description="The newest 1,000, oldest first.")]
+    total: Annotated[int, Field(description="Of all messages.")]
+
+
+class StartedJson(TypedDict):
+    session_id: str
+    welcome_message: str
+
+
+class ClearedJson(TypedDict):
+    message: str
+
+
+class RolesJson(TypedDict):
+    roles: Annotated[dict[str, str], Field(description="What each tells the model, by its name.")]
+    default_role: str | None
+
+
 class GenerationJson(TypedDict):
     generation_id: str
     session_id: str

@@ -1,12 +1,14 @@
 """What clients are told: sessions, messages, generations, models, accounts, and the frames that are
 no events."""
 
+from collections.abc import Sequence
+
 from application.accepting import Accepted
 from application.api_tokens import MadeApiToken
 from application.await_answer import Answered
 from application.browse import Shown, WithFiles
 from application.list_models import ModelList
-from application.personas import PersonaList
+from application.personas import PersonaList, Roles
 from application.sign_in import SignedIn
 from application.try_api import Trial
 from domain.api_config import ApiConfig
@@ -27,10 +29,12 @@ from interface.wire.answers import (
     ApiTokenJson,
     FileJson,
     GenerationJson,
+    HistoryJson,
     MadeApiTokenJson,
     MessageJson,
     ModelsJson,
     PersonasJson,
+    RolesJson,
     SessionJson,
     SignedInJson,
     StoppingJson,
@@ -245,6 +249,21 @@ def cancelling_frame(generation: Generation) -> CancellingFrame:
         "session_id": generation.session_id,
         "generation_id": generation.id,
     }
+
+
+def history_json(messages: Sequence[Message], total: int) -> HistoryJson:
+    """As the quick-start routes tell it."""
+    return {
+        "messages": [
+            {"role": each.role, "content": each.content, "timestamp": each.created_at}
+            for each in messages
+        ],
+        "total": total,
+    }
+
+
+def roles_json(roles: Roles) -> RolesJson:
+    return {"roles": dict(roles.contents), "default_role": roles.default}
 
 
 def personas_json(listed: PersonaList) -> PersonasJson:

@@ -80,11 +80,11 @@ def parse_model_name(text: str | None) -> str | None:
     raise InvalidInput(Flaw("/model_name", f"must be 1 to {MAX_MODEL_NAME} characters"))
 
 
-def parse_key(text: str | None) -> str | None:
+def parse_key(text: str | None, pointer: str = "/Idempotency-Key") -> str | None:
     """An idempotency key. Raises InvalidInput."""
     if text is None or re.fullmatch(KEY, text):
         return text
-    raise InvalidInput(Flaw("/Idempotency-Key", "must be 1 to 64 visible ASCII characters"))
+    raise InvalidInput(Flaw(pointer, "must be 1 to 64 visible ASCII characters"))
 
 
 def parse_limit(text: str | None) -> int:

@@ -2,7 +2,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from application.personas import ChooseDefaultPersona, ListPersonas, PersonaList
+from application.personas import (
+    USUAL_ROLE,
+    ChooseDefaultPersona,
+    ChooseRole,
+    ListPersonas,
+    ListRoles,
+    PersonaList,
+    Roles,
+)
 from application.submit_message import Submission
 from domain.chat_session import SessionChanges
 from domain.errors import PersonaNotFound
@@ -139,3 +147,25 @@ async def test_a_default_that_is_chosen_while_a_message_waits_answers_it(
     await choose(chat, "dog")
     await chat.answer(await chat.take())
     assert chat.model.prompts[-1].messages[0].content == "Woof."
+
+
+async def test_roles_are_personas_with_what_the_model_is_told(
+    chat: Chat, personas: FakePersonas
+) -> None:
+    list_roles = ListRoles(ListPersonas(chat.database, chat.personas), chat.personas)
+    contents = {"cat": "Meow.", "dog": "Woof.", "owl": "Hoo."}
+    assert await list_roles(chat.user) == Roles(contents, "cat")
+    await choose(chat, "dog")
+    assert await list_roles(chat.user) == Roles(contents, "dog")
+    personas.personas[USUAL_ROLE] = "Assist."
+    assert (await list_roles(chat.user)).default == USUAL_ROLE
+
+
+def test_a_role_that_is_not_named_is_the_usual_one_if_there_is_one(personas: FakePersonas) -> None:
+    choose_role = ChooseRole(personas)
+    assert choose_role("owl") == "owl"
+    assert choose_role(None) is None
+    personas.personas[USUAL_ROLE] = "Assist."
+    assert choose_role(None) == USUAL_ROLE
+    with pytest.raises(PersonaNotFound):
+        choose_role("none")

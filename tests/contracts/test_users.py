@@ -39,6 +39,19 @@ async def test_a_password_is_found_by_the_name(database: OpenUnitOfWork) -> None
         assert await work.users.password_of("eve") is None
 
 
+async def test_a_user_is_found_by_the_name(database: OpenUnitOfWork) -> None:
+    ada = await register(database, "ada")
+    guest = await add_user(database, "guest ada")
+    assert guest != ada.id
+    async with database(read_only=True) as work:
+        assert await work.users.named("ada") == ada
+        found = await work.users.named("guest ada")
+        assert found is not None
+        assert found.id == guest
+        for unknown in ("Ada", "ada ", "eve", ""):
+            assert await work.users.named(unknown) is None
+
+
 async def test_who_has_no_password_has_none_to_check(database: OpenUnitOfWork) -> None:
     await add_user(database, LOCAL_USERNAME)
     async with database(read_only=True) as work:
@@ -79,5 +92,6 @@ async def test_a_deleted_user_is_not_there_and_the_name_stays_taken(
     async with database() as work:
         assert await work.users.find(ada.id) is None
         assert await work.users.password_of("ada") is None
+        assert await work.users.named("ada") is None
         with pytest.raises(UsernameTaken):
             await work.users.add("ada", "another")

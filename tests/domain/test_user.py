@@ -2,7 +2,14 @@ import pytest
 
 from domain.errors import InvalidInput
 from domain.secret import Secret
-from domain.user import Credentials, clean_credentials
+from domain.user import (
+    LOCAL_USERNAME,
+    USERNAME_CHARACTERS,
+    Credentials,
+    clean_credentials,
+    clean_name,
+    guest_username,
+)
 
 GOOD = Secret("correct horse")
 
@@ -86,3 +93,50 @@ def test_a_text_that_would_take_minutes_to_normalize_is_refused_without() -> Non
 
 def test_credentials_do_not_show_the_password() -> None:
     assert "horse" not in repr(clean_credentials("ada", GOOD))
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 44, "Ada L", "李", "guest a", LOCAL_USERNAME, "a.b@c"])
+def test_a_guest_has_a_username_that_nobody_can_register(name: str) -> None:
+    username = guest_username(name)
+    assert len(username) < USERNAME_CHARACTERS.stop
+    assert username != LOCAL_USERNAME
+    assert pointers(username, "correct horse") == ["/username"]
+
+
+def test_each_guest_has_a_username_of_their_own() -> None:
+    names = ["a", "A", "a b", "guest a", "guest guest a", "e\u0308"]
+    assert len({guest_username(name) for name in names}) == len(names)
+    assert guest_username("e\u0308") == guest_username("\u00eb")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        " a",
+        "a ",
+        "a\tb",
+        "a\n",
+        "nul\x00",
+        "a\u00a0b",
+        "a\u202eb",
+        "\ud800",
+        "a" * 1_000_000,
+    ],
+)
+def test_what_is_no_name_is_refused_without_repeating_it(name: str) -> None:
+    for clean in (clean_name, guest_username):
+        with pytest.raises(InvalidInput) as refused:
+            clean(name)
+        (flaw,) = refused.value.flaws
+        assert flaw.pointer == "/user_id"
+        assert len(flaw.message) < 200
+
+
+def test_an_account_may_be_named_in_full_though_no_guest_is_called_so() -> None:
+    assert clean_name("a" * 50) == "a" * 50
+    with pytest.raises(InvalidInput):
+        guest_username("a" * 45)
+    with pytest.raises(InvalidInput):
+        clean_name("a" * 51)

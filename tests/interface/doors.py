@@ -103,7 +103,7 @@ class Doors:
     origins: Origins = field(default_factory=Origins)
     pages: Pages = field(
         default_factory=lambda: Pages(
-            {"index.html": b"<!doctype html>"}, {"index.html": b"<!doctype a>"}
+            {"index.html": b"<!doctype html>"}, {"index.html": b"<!doctype a>"}, b"<!doctype html>"
         )
     )
 

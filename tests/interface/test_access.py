@@ -50,6 +50,7 @@ class Access:
     body: Json
     admitted: str | None = None
     uploads: bool = False
+    query: str = ""
 
 
 def own(**body: Any) -> Access:
@@ -58,6 +59,10 @@ def own(**body: Any) -> Access:
 
 def foreign(code: str, admitted: str | None = None, /, **body: Any) -> Access:
     return Access(code, body, admitted)
+
+
+def foreign_in_address(code: str, query: str, admitted: str | None = None) -> Access:
+    return Access(code, {}, admitted, query=query)
 
 
 def uploading(code: str) -> Access:
@@ -71,6 +76,7 @@ FORM: Final = (
 )
 
 ANYBODY: Final = None
+ASKING: Final = foreign_in_address("session_not_found", "session_id={session_id}&message=why?")
 
 ROUTES: Final[Mapping[str, Access | None]] = {
     "GET /healthz": ANYBODY,
@@ -81,6 +87,7 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "GET /docs": ANYBODY,
     "GET /docs/{path}": ANYBODY,
     "GET /asyncapi.json": ANYBODY,
+    "GET /chat": ANYBODY,
     "POST /api/auth/register": ANYBODY,
     "POST /api/auth/login": ANYBODY,
     "POST /api/auth/refresh": ANYBODY,
@@ -110,6 +117,16 @@ ROUTES: Final[Mapping[str, Access | None]] = {
     "PUT /api/personas/default": own(name="teacher"),
     "GET /api/chat/generations/{generation_id}": foreign("generation_not_found"),
     "GET /api/chat/generations/{generation_id}/stream": foreign("generation_not_found"),
+    "POST /chat/start": own(),
+    "POST /api/chat/start": own(),
+    "GET /chat/stream": ASKING,
+    "GET /api/chat/stream": ASKING,
+    "GET /chat/history": foreign_in_address("session_not_found", "session_id={session_id}"),
+    "GET /api/chat/history": foreign_in_address("session_not_found", "session_id={session_id}"),
+    "DELETE /chat/history/{session_id}": foreign("session_not_found", "session_busy"),
+    "DELETE /api/chat/history/{session_id}": foreign("session_not_found", "session_busy"),
+    "GET /roles": own(),
+    "GET /api/roles": own(),
     "GET /sse/{session_id}": foreign("session_not_found"),
     "WEBSOCKET /ws": foreign("session_not_found"),
     "GET /api/user/apis": own(),
@@ -196,6 +213,8 @@ async def ask_at(
     else the status of the error, if the close code fits to it."""
     method, path = route.format(**ada.things).split(" ", 1)
     access = ROUTES[route]
+    if access is not None and access.query:
+        query = f"{access.query.format(**ada.things)}&{query}"
     if method != "WEBSOCKET":
         if access is not None and access.uploads:
             form = FORM % ada.things["session_id"].encode()

@@ -140,7 +140,7 @@ async def test_what_is_finished_while_the_worker_ends_can_be_read_too(away: Away
 async def test_the_doors_look_often_while_the_stream_is_away(away: Away) -> None:
     admission = Admission(FakePasswords(), JwtTokens(SECRET_KEY, access_seconds=900), False)
     web = build_web(
-        away.ports, admission, LONG, FileLimits(1_000, 3, 2_000), Origins(), Pages({}, {})
+        away.ports, admission, LONG, FileLimits(1_000, 3, 2_000), Origins(), Pages({}, {}, b"")
     )
     assert isinstance(web.watch, WatchSessions)
     assert web.hurry_to_watch.reason()

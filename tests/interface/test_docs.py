@@ -24,7 +24,7 @@ PAGE: Final = {
 
 @pytest.fixture
 async def doors() -> Doors:
-    return Doors(pages=Pages({}, PAGE), sign_in_required=True)
+    return Doors(pages=Pages({}, PAGE, b""), sign_in_required=True)
 
 
 async def test_the_page_is_at_docs_and_what_it_loads_beneath_and_nobody_must_sign_in(

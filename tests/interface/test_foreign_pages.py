@@ -61,6 +61,7 @@ PUBLIC: Final = [
     "/healthz",
     "/readyz",
     "/docs",
+    "/chat",
     "/openapi.json",
     "/asyncapi.json",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -178,10 +179,23 @@ class Stocked:
 
     async def ask(self, key: tuple[str, str], body: Json | None = None) -> Reply:
         method, path = key
+        operation = OPERATIONS.get(key)
+        examples = {
+            each.name: each.example.format(**self.things)
+            for each in (operation.parameters if operation else ())
+            if each.example is not None
+        }
         form = key == ("POST", "/api/files/upload")
         headers = {"Content-Type": "multipart/form-data; boundary=b"} if form else {}
         content = b"" if body is None else as_form(body) if form else json.dumps(body).encode()
-        return await ask(self.doors.app, method, path.format(**self.things), "", headers, content)
+        return await ask(
+            self.doors.app,
+            method,
+            path.format(**self.things),
+            urlencode(examples),
+            headers,
+            content,
+        )
 
 
 def as_form(fields: Mapping[str, str]) -> bytes:
