@@ -1,5 +1,6 @@
 """A real process, a server of models behind it, and a way to it that can be cut."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from openai import AsyncOpenAI
 from tests.browser.chat import Chat, Server, reached
 from tests.browser.chat import server as started
 from tests.clients.asked import sdk
+from tests.clients.programs import install_openai_for_node, program
 from tests.upstream import Upstream
 
 
@@ -49,3 +51,18 @@ async def client(chat: Chat) -> AsyncIterator[AsyncOpenAI]:
     """With a key that its user made up, as nobody needs one here."""
     async with sdk(chat.url) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is installed for JavaScript, once a session unless TEST_NODE_MODULES names it."""
+    program("node")
+    given = os.environ.get("TEST_NODE_MODULES")
+    return Path(given) if given else install_openai_for_node(tmp_path_factory.mktemp("node"))
+
+
+@pytest.fixture
+def beside_node_modules(tmp_path: Path, node_modules: Path) -> Path:
+    """A folder where a script finds them."""
+    (tmp_path / "node_modules").symlink_to(node_modules, target_is_directory=True)
+    return tmp_path
