@@ -13,7 +13,7 @@ from tests.end_to_end.processes import PATIENCE, ROOT
 
 HERE: Final = Path(__file__).parent
 OPENAI_NODE: Final = "openai@^6.49.0"
-_LANGCHAIN: Final = ROOT / ".venv-clients" / "bin" / "python"
+_CLIENTS: Final = ROOT / ".venv-clients"
 
 
 async def output(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -37,9 +37,9 @@ async def output(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 def langchain() -> Path:
     """A Python that has it; skips the test if there is none."""
-    if not _LANGCHAIN.exists():
+    if not (_CLIENTS / "installed").exists():
         pytest.skip("LangChain is not tried: `make .venv-clients/installed` installs it.")
-    return _LANGCHAIN
+    return _CLIENTS / "bin" / "python"
 
 
 def program(name: str) -> str:
