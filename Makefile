@@ -15,7 +15,7 @@ down:
 	docker compose down
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.run
 
 # The layers by themselves, in seconds: no socket, no file, no process.
 unit: .venv/installed-test
