@@ -562,7 +562,7 @@ async def test_reasoning_that_is_begun_again_is_told_as_far_as_it_fits(
         while said != "Hi":
             block = await stream.block()
             assert block is not None
-            read = fields(block) if block != ":" else {}
+            read = fields(block)
             deltas = [json.loads(read["data"])["choices"][0]["delta"]] if "data" in read else []
             reasoned += "".join(delta.get("reasoning_content", "") for delta in deltas)
             said += "".join(delta.get("content", "") for delta in deltas)
