@@ -145,6 +145,7 @@ async def test_an_answer_that_takes_too_long_is_not_asked_for_again_but_goes_on(
     under: Any = {"extra_headers": {"Idempotency-Key": "long"}}
     error = await raised(client, openai.InternalServerError, **under)
     assert (error.status_code, error.code) == (504, "answer_pending")
+    assert error.response.request.headers["x-stainless-retry-count"] == "0"
     generation_id = error.response.headers["X-Generation-Id"]
     assert generation_id.startswith("gen_")
     assert len(model.calls) == 1

@@ -51,10 +51,12 @@ class Many:
         before = len(self.model.calls)
         [worker] = [each for each in self.workers if not generations_in(each.log) <= self.seen]
         await worker.kill()
-        yield
+        try:
+            yield
+        finally:
+            self.seen.update(*(generations_in(each.log) for each in self.workers))
+            await worker.start()
         assert len(self.model.calls) == before + 1
-        await worker.start()
-        self.seen.update(*(generations_in(each.log) for each in self.workers))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
