@@ -70,6 +70,12 @@ async def test_an_unknown_model_is_not_found(client: AsyncOpenAI, streams: bool)
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
+async def test_what_this_server_can_not_do_is_refused_in_plain_words(client: AsyncOpenAI) -> None:
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    error = await raised(client, openai.BadRequestError, tools=tools)
+    assert error.body["message"] == "tools: this server can not do this; leave it out"
+
+
 async def test_a_door_that_is_not_there_is_not_found(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         await client.embeddings.create(model=MODEL, input="Hello")
