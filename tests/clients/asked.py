@@ -4,12 +4,14 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Final
 
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
-from tests.browser.chat import Chat, until
+from tests.browser.chat import Chat, Server, server, until
 from tests.end_to_end.processes import PATIENCE, Json
 from tests.upstream import Call, Script
 
@@ -17,6 +19,13 @@ MODEL: Final = "gpt-real"
 HELLO: Final[Any] = [{"role": "user", "content": "Hello, LLM!"}]
 PIECES: Final = ("One ", "½ two ", "😀 three ", "四 ", "five")
 TEXT: Final = "".join(PIECES)
+
+LEASE: Final = {"LEASE_SECONDS": "3"}
+"""Calls of the model are counted here: no busy machine is to make a takeover by itself."""
+
+
+def started(folder: Path, **settings: str) -> AbstractAsyncContextManager[Server]:
+    return server(folder, **LEASE, **settings)
 
 
 def sdk(url: str, key: str = "unused", **options: Any) -> AsyncOpenAI:

@@ -9,8 +9,7 @@ import pytest_asyncio
 from openai import AsyncOpenAI
 
 from tests.browser.chat import Chat, Server, reached
-from tests.browser.chat import server as started
-from tests.clients.asked import sdk
+from tests.clients.asked import sdk, started
 from tests.clients.programs import install_openai_for_node, program
 from tests.upstream import Upstream
 

@@ -10,7 +10,6 @@ import pytest_asyncio
 from openai import AsyncOpenAI
 
 from tests.browser.chat import Chat, Server, reached
-from tests.browser.chat import server as started
 from tests.clients.asked import (
     HELLO,
     MODEL,
@@ -20,6 +19,7 @@ from tests.clients.asked import (
     held,
     read,
     sdk,
+    started,
     stream_of,
     text_of,
     whole,
@@ -154,7 +154,6 @@ async def test_an_answer_that_takes_too_long_is_not_asked_for_again_but_goes_on(
     assert error.response.request.headers["x-stainless-retry-count"] == "0"
     generation_id = error.response.headers["X-Generation-Id"]
     assert generation_id.startswith("gen_")
-    assert len(model.calls) == 1
     go_on.set()
     reply = await stream_of(client, **under)  # under its key it is taken up, and now as a stream
     assert reply.headers["X-Generation-Id"] == generation_id

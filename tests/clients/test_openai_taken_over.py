@@ -14,6 +14,7 @@ from tests import servers
 from tests.browser.chat import SETTINGS
 from tests.clients.asked import (
     HELLO,
+    LEASE,
     MODEL,
     PIECES,
     TEXT,
@@ -69,7 +70,7 @@ async def many(
             model = await closing.enter_async_context(upstream())
             database = await closing.enter_async_context(postgres_server.database())
             shared = {"DATABASE_URL": database, "REDIS_URL": redis.url}
-            env: Any = {**SETTINGS, **shared, "OPENAI_BASE_URL": model.base_url}
+            env: Any = {**SETTINGS, **LEASE, **shared, "OPENAI_BASE_URL": model.base_url}
             places = [
                 closing.enter_async_context(process(folder, command, **env))
                 for command in ("serve", "work", "work")
