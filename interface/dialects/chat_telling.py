@@ -27,7 +27,7 @@ from domain.position import Position
 from interface.dialects.openai_errors import ErrorJson, openai_error
 from interface.dialects.told import AnswerRestarted, Told
 from interface.problems import problem_of
-from interface.sse import HEARTBEAT
+from interface.sse import QUIET_HEARTBEAT
 from interface.wire.encoding import Json, encode
 from interface.wire.event_shapes import UsageJson
 from interface.wire.events import failure_json, usage_json
@@ -118,7 +118,7 @@ class TellCompletion:
                 shown = problem_of(error, None, self.request_id)
                 yield b"".join([*blocks, _block(openai_error(shown))])
                 return
-            yield b"".join(blocks) or HEARTBEAT
+            yield b"".join(blocks) or QUIET_HEARTBEAT
         if following.gone:
             shown = problem_of(SessionNotFound(), None, self.request_id)
             yield _block(openai_error(shown))

@@ -28,7 +28,7 @@ from interface.dialects.response_json import (
 from interface.dialects.response_numbers import After, Before, Closing, Place
 from interface.dialects.told import NOTHING, AnswerRestarted, Mark, Told
 from interface.problems import problem_of
-from interface.sse import HEARTBEAT
+from interface.sse import QUIET_HEARTBEAT
 from interface.wire.encoding import Json, encode
 
 _LAST: Final[dict[ResponseStatus, str]] = {
@@ -54,7 +54,7 @@ class TellResponse:
         if isinstance(self.place, Closing) and self.place.told >= After.ENDED:
             return
         answer = _Answer(self.call, self.generation, self.place)
-        yield b"".join(answer.begin()) or HEARTBEAT
+        yield b"".join(answer.begin()) or QUIET_HEARTBEAT
         async for batch in following:
             blocks: list[bytes] = []
             try:
@@ -66,7 +66,7 @@ class TellResponse:
             except (AnswerRestarted, GenerationNotFound) as error:
                 yield b"".join([*blocks, answer.broken(error, self.request_id)])
                 return
-            yield b"".join(blocks) or HEARTBEAT
+            yield b"".join(blocks) or QUIET_HEARTBEAT
         if following.gone:
             yield answer.broken(GenerationNotFound(), self.request_id)
 

@@ -267,6 +267,10 @@ def check_size(said: object) -> None:
         raise InvalidInput(Flaw("", f"An object may have {_MOST_FIELDS} fields."))
 
 
+_OURS: Final = "Value error, "
+"""By which pydantic begins what our own checks say."""
+
+
 def invalid(error: ValidationError, tag: object = None) -> InvalidInput:
     """What is wrong, and where; never the values, which may be secret or huge."""
     flaws = []
@@ -276,6 +280,6 @@ def invalid(error: ValidationError, tag: object = None) -> InvalidInput:
         place = [str(part) for part in found["loc"] if part != tag and str(part)[:1] != "<"]
         pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
         unknown = found["type"] == "union_tag_invalid"  # its message repeats what was sent
-        message = "There is no frame of this type." if unknown else found["msg"]
+        message = "There is no frame of this type." if unknown else found["msg"].removeprefix(_OURS)
         flaws.append(Flaw("/type" if unknown else pointer[:200], message[:300]))
     return InvalidInput(*flaws)

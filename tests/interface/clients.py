@@ -159,7 +159,7 @@ class EventSource:
             self._read += message.get("body", b"")
             self.ended = not message.get("more_body", False)
         if b"\n\n" not in self._read:
-            assert self._read == b""
+            assert self._read.replace(b":\n", b"") == b""
             return None
         block, _, self._read = self._read.partition(b"\n\n")
         return block.decode()

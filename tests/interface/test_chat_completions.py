@@ -17,6 +17,7 @@ from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.message import Role, Usage
 from domain.prompt import FunctionCall, Options, PromptMessage, ToolCall
+from interface.heartbeats import HEARTBEAT_SECONDS
 from tests.builders import GENERATION, claim
 from tests.fakes import says
 from tests.interface.clients import EventSource, Json, event_source
@@ -52,15 +53,13 @@ async def streaming(
 
 
 def fields(block: str) -> dict[str, str]:
-    return dict(line.split(": ", 1) for line in block.split("\n"))
+    return dict(line.split(": ", 1) for line in block.split("\n") if line != ":")
 
 
 async def chunks(stream: EventSource) -> list[Json]:
     """All that is told, up to `[DONE]` or an error; nothing may follow."""
     told: list[Json] = []
     while (block := await stream.block()) is not None:
-        if block == ":":
-            continue
         said = fields(block)["data"]
         told.append({"done": True} if said == "[DONE]" else json.loads(said))
     return told
@@ -420,7 +419,7 @@ async def test_a_stream_that_was_cut_is_taken_up_at_the_generation(doors: Doors)
         while "there" not in said:
             block = await stream.block()
             assert block is not None
-            read = fields(block) if block != ":" else {}
+            read = fields(block)
             last = read.get("id", last)
             if "data" in read:
                 said += text_of([json.loads(read["data"])])
@@ -437,10 +436,27 @@ async def test_each_event_is_heard_whole_before_its_id(doors: Doors) -> None:
         await doors.answer(await doors.queue.heard())
         blocks = []
         while (block := await stream.block()) is not None:
-            if block != ":":
-                blocks.append(fields(block))
+            blocks.append(fields(block))
     assert [block.get("id") for block in blocks] == ["1-0", "1-1", "1-2", None, None, "1-3"]
     assert blocks[-1]["data"] == "[DONE]"
+
+
+async def test_what_is_silent_ends_no_event(doors: Doors) -> None:
+    """OpenAI's client for Python takes any empty line for the end of an event once there was an id,
+    and fails over one without data."""
+    async with streaming(doors) as stream:
+        answer = await running(doors)
+        answer.writer.write(Chunk(answer.generation_id, "Hello"))
+        said: list[str] = []
+        while "Hello" not in "".join(said):
+            said.append(await stream.block() or "")
+        for _ in range(HEARTBEAT_SECONDS):
+            await doors.heartbeats.beat()
+        assert (await stream.connection.told())["body"] == b":\n"
+        answer.writer.write(Chunk(answer.generation_id, " there"))
+        after = await stream.block()
+    assert after is not None
+    assert text_of([json.loads(fields(after)["data"])]) == " there"
 
 
 async def test_a_repeat_under_its_key_streams_the_same_answer(doors: Doors) -> None:
@@ -515,7 +531,7 @@ async def test_an_answer_that_is_begun_again_is_told_once(doors: Doors) -> None:
         while not said.endswith("you"):
             block = await stream.block()
             assert block is not None
-            said += "" if block == ":" else text_of([json.loads(fields(block)["data"])])
+            said += text_of([json.loads(fields(block)["data"])])
     assert said == "Hello there, you"
 
 
@@ -546,7 +562,7 @@ async def test_reasoning_that_is_begun_again_is_told_as_far_as_it_fits(
         while said != "Hi":
             block = await stream.block()
             assert block is not None
-            read = fields(block) if block != ":" else {}
+            read = fields(block)
             deltas = [json.loads(read["data"])["choices"][0]["delta"]] if "data" in read else []
             reasoned += "".join(delta.get("reasoning_content", "") for delta in deltas)
             said += "".join(delta.get("content", "") for delta in deltas)
