@@ -36,7 +36,9 @@ from resources import (
     read_plain_page,
 )
 from settings import AuthMode, BadSettings, Settings, read_settings
-from wiring import Pages, Ports, Web, build_retention, build_web, build_worker
+from wiring.given import Pages, Ports
+from wiring.web import Web, build_retention, build_web
+from wiring.worker import build_worker
 
 log = logging.getLogger("llm_chat")
 

@@ -39,7 +39,7 @@ from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
 from interface.repeat import repeat
 from settings import DEFAULT_OPENAI_BASE_URL, Settings
-from wiring import Admission, Ports
+from wiring.given import Admission, Ports
 
 log = logging.getLogger("llm_chat")
 

@@ -41,7 +41,8 @@ from tests.fakes import (
     FakeQueue,
     ScriptedModel,
 )
-from wiring import Admission, Pages, Ports, build_web
+from wiring.given import Admission, Pages, Ports
+from wiring.web import build_web
 
 
 class CountedStream(MemoryEventStream):

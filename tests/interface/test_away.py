@@ -24,7 +24,9 @@ from tests.application.test_step_aside import Talker
 from tests.builders import SECRET_KEY
 from tests.fakes import CountingIds, FakeDocumentReader, FakeFileStore, FakePasswords, FakeQueue
 from tests.interface.clients import PATIENCE_SECONDS
-from wiring import Admission, Pages, Ports, build_web, build_worker
+from wiring.given import Admission, Pages, Ports
+from wiring.web import build_web
+from wiring.worker import build_worker
 
 LONG = 3600.0
 """Seconds between heartbeats and between sweeps: no test lives to see one."""

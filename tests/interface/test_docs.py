@@ -11,7 +11,7 @@ from interface.assets import assets_of
 from resources import read_page
 from tests.interface.clients import assert_problem
 from tests.interface.doors import Doors
-from wiring import Pages
+from wiring.given import Pages
 
 FOLDER: Final = Path(__file__).parents[2] / "interface" / "docs_page"
 PAGE: Final = {

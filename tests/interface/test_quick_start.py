@@ -36,7 +36,7 @@ from tests.interface.doors import Doors, Running
 from tests.interface.test_sending import Cutting
 from tests.interface.test_sessions import pointers
 from tests.operator import delete_user
-from wiring import Pages
+from wiring.given import Pages
 
 both = pytest.mark.parametrize("prefix", ["", "/api"])
 

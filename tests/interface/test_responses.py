@@ -63,9 +63,7 @@ class Events:
 
     async def next(self) -> Json | None:
         while (block := await self._blocks.block()) is not None:
-            if block == ":":
-                continue
-            kind, data = block.split("\n")
+            kind, data = (line for line in block.split("\n") if line != ":")
             said: Json = json.loads(data.removeprefix("data: "))
             assert kind == f"event: {said['type']}"
             return said

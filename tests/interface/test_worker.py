@@ -19,7 +19,8 @@ from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.fakes import CountingIds, FakeDocumentReader
 from tests.interface.clients import PATIENCE_SECONDS
 from tests.interface.doors import Doors
-from wiring import Ports, build_worker
+from wiring.given import Ports
+from wiring.worker import build_worker
 
 LONG = 3600.0
 """Seconds between heartbeats and between sweeps: no test lives to see one."""

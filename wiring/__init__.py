@@ -1,0 +1,1 @@
+"""Which use case stands behind which door, whatever the technology."""

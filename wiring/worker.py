@@ -1,0 +1,43 @@
+from application.announce import AnnounceTo
+from application.answer_message import AnswerMessage
+from application.choose_model import ChooseModel
+from application.claim_generation import ClaimGeneration
+from application.claims import Claims
+from application.end_generation import EndGeneration
+from application.recollect import Recollect
+from application.renew_claims import RenewClaims
+from application.show_again import ShowAgain
+from application.sweep_generations import SweepGenerations
+from domain.prompt import ContextWindow
+from interface.worker import Worker
+from wiring.given import Ports
+
+
+def build_worker(
+    ports: Ports,
+    window: ContextWindow,
+    concurrency: int,
+    lease_seconds: float,
+    sweep_seconds: float,
+) -> Worker:
+    database, stream, queue = ports.open_unit_of_work, ports.stream, ports.queue
+    announce = AnnounceTo(ports.listeners)
+    claims = Claims()
+    end = EndGeneration(database, stream, queue, announce)
+    renew = RenewClaims(database, claims, lease_seconds)
+    choose_model, recollect = ChooseModel(ports.models), Recollect(ports.cache)
+    return Worker(
+        queue,
+        ports.wake_ups,
+        ClaimGeneration(
+            database, choose_model, ports.personas, window, lease_seconds, announce, recollect
+        ),
+        AnswerMessage(database, stream, claims, end, queue, recollect),
+        renew,
+        ShowAgain(database, claims, renew),
+        SweepGenerations(database, stream, end, claims, sweep_seconds),
+        claims,
+        concurrency,
+        lease_seconds,
+        sweep_seconds,
+    )
