@@ -157,7 +157,7 @@ async def test_it_leaves_a_response_and_hears_exactly_the_rest_cancels_and_delet
     last = taken_up["events"][-1]["response"]
     final.pop("output_text")  # which the client adds to what comes whole
     assert last == final
-    assert said["again"] == [{"text": TEXT, "last": told[-1]}] * len(told)
+    assert said["again"] == [{"text": TEXT, "others": said["others"]}] * len(told)
     assert said["helped"]["output_text"] == TEXT
 
     left, cancelled = said["left"], said["cancelled"]

@@ -4,15 +4,16 @@ import { client, model, print, refused } from "./client.mjs";
 const create = (more) => client.responses.create({ model, input: "Go on.", background: true, ...more });
 const rest = (id, after) => client.responses.retrieve(id, { stream: true, starting_after: after });
 
+const textOf = (events) => events.map(({ delta }) => delta ?? "").join("");
+const others = (events) => events.filter(({ delta }) => delta === undefined).map((event) => event.sequence_number);
+
 async function read(stream, enough = () => false) {
   const events = [];
-  let text = "";
   for await (const event of stream) {
     events.push(event);
-    text += event.delta ?? "";
-    if (enough(text)) stream.controller.abort(); // the connection is cut
+    if (enough(textOf(events))) stream.controller.abort(); // the connection is cut
   }
-  return { events, text, id: events[0]?.response?.id, last: events.at(-1)?.sequence_number };
+  return { events, text: textOf(events), id: events[0]?.response?.id, last: events.at(-1)?.sequence_number };
 }
 
 // The model waits after this, until it is asked for another answer.
@@ -27,8 +28,8 @@ const all = [...cut.events, ...taken_up.events];
 const again = []; // from each event on, when all is over
 for (const [index, { sequence_number }] of all.entries()) {
   const told = await read(await rest(cut.id, sequence_number));
-  const before = all.slice(0, index + 1).map(({ delta }) => delta ?? "").join("");
-  again.push({ text: before + told.text, last: told.last ?? sequence_number });
+  const seen = all.slice(0, index + 1);
+  again.push({ text: textOf(seen) + told.text, others: others([...seen, ...told.events]) });
 }
 
 // Nobody asks that model to go on.
@@ -42,6 +43,7 @@ print({
   other: other.output_text,
   taken_up,
   again,
+  others: others(all),
   whole: await client.responses.retrieve(cut.id),
   helped: await client.responses.stream({ response_id: cut.id }).finalResponse(),
   left,
