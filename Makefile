@@ -85,7 +85,7 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
 	touch $@ .venv/installed
 
-# For tests/clients: half a minute and 120 MB, so it is not asked for by `make test`, which uses it if it is there.
+# For tests/clients: half a minute and 140 MB, so it is not asked for by `make test`, which uses it if it is there.
 .venv-clients/installed: requirements-clients.lock
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock

@@ -1,6 +1,7 @@
 """A page of another origin, in whose browser the server's user is."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,9 @@ from tests.browser.chat import Chat, reached
 from tests.browser.chat import server as started
 from tests.browser.conftest import Visit
 from tests.browser.visitor import CUT
+from tests.end_to_end.processes import PATIENCE
+from tests.readme import blocks_of
+from tests.upstream import Call
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -129,3 +133,40 @@ async def test_an_allowed_page_uses_the_server_as_its_own(visit: Visit, tmp_path
         ]
         assert await ada.page.evaluate(HEAR, there.url) == "heard"
         assert {session["title"] for session in await there.sessions()} > {"Mine"}
+
+
+async def test_what_readme_says_of_such_a_page_runs_in_one(visit: Visit, tmp_path: Path) -> None:
+    start, script = blocks_of("Use it from a page of your own")
+    assert (start.language, script.language) == ("sh", "js")
+    go_on = asyncio.Event()
+
+    async def answer(call: Call) -> None:
+        """Not before somebody listens, who could miss all of it otherwise."""
+        await call.begin()
+        await call.chunk("So ")
+        await go_on.wait()
+        await call.chunk("it is.")
+        await call.finish()
+        await call.done()
+
+    async with (
+        page_of("localhost") as origin,
+        started(tmp_path, ALLOWED_ORIGINS=origin) as own,
+        reached(own) as there,
+    ):
+        there.model.answers(answer)
+        ada = await visit(None)
+        await ada.page.goto(origin)
+        logged: asyncio.Queue[str] = asyncio.Queue()
+        ada.page.on("console", lambda said: logged.put_nowait(said.text))
+        at = script.at(there.url).replace("ws://127.0.0.1:8080", there.url.replace("http", "ws"))
+        connected = "await new Promise((opened) => ws.onopen = opened);"
+        await ada.page.evaluate(f"async () => {{ {at}\n{connected} }}")
+        text, event = "", {"type": "none"}
+        async with asyncio.timeout(PATIENCE):
+            while event["type"] != "done":
+                event = json.loads(await logged.get())
+                go_on.set()
+                text += event.get("text", "") or event.get("chunk", "")
+        await ada.page.goto("about:blank")  # which leaves before the server does
+    assert text == "So it is."

@@ -1,5 +1,6 @@
-"""What LangChain makes of a server: `python langchain_client.py URL` prints it as JSON. It runs in
-an environment of its own, which has what LangChain needs and not what we do."""
+"""What LangChain makes of a server: `python langchain_client.py URL` prints it as JSON, of chat
+completions, and with `responses` behind it of those. It runs in an environment of its own, which
+has what LangChain needs and not what we do."""
 
 import asyncio
 import json
@@ -33,21 +34,32 @@ def put_together(chunks: Iterable[BaseMessageChunk]) -> dict[str, Any]:
 
 
 def shown(message: Any) -> dict[str, Any]:
+    told = message.response_metadata
     return {
-        "text": message.content,
+        "id": told.get("id"),
+        "text": message.text,
         "usage": message.usage_metadata,
-        "finish": message.response_metadata.get("finish_reason"),
-        "model": message.response_metadata.get("model_name"),
+        "finish": told.get("finish_reason") or told.get("status"),
+        "model": told.get("model_name"),
     }
 
 
-async def main(url: str) -> None:
-    model = ChatOpenAI(base_url=f"{url}/v1", api_key="unused", model="gpt-real", temperature=0.5)
+async def main(url: str, *dialect: str) -> None:
+    responses = dialect == ("responses",)
+    model = ChatOpenAI(
+        base_url=f"{url}/v1",
+        api_key="unused",
+        model="gpt-real",
+        temperature=0.5,
+        use_responses_api=responses,
+    )
+    # Responses are counted in any case.
+    counting = {} if responses else {"stream_usage": True}
     said = {
         "invoked": shown(model.invoke(ASKED)),
         "streamed": put_together(model.stream(ASKED)),
         "streamed_apart": put_together([each async for each in model.astream(ASKED)]),
-        "counted": put_together([each async for each in model.astream(ASKED, stream_usage=True)]),
+        "counted": put_together([each async for each in model.astream(ASKED, **counting)]),
     }
     try:
         model.invoke(ASKED, temperature=3)
@@ -56,4 +68,4 @@ async def main(url: str) -> None:
     print(json.dumps(said))
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))

@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 import pytest_asyncio
+from openai.types.responses import ResponseStreamEvent
 
 from tests import servers
 from tests.browser.chat import SETTINGS
@@ -28,7 +29,7 @@ from tests.clients.asked import (
     text_of,
     whole,
 )
-from tests.end_to_end.processes import Process, process
+from tests.end_to_end.processes import PATIENCE, Process, process
 from tests.upstream import Call, Upstream, upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -115,6 +116,49 @@ async def test_a_stream_whose_answer_comes_out_differently_says_so(many: Many) -
     generation_id = reply.headers["X-Generation-Id"]
     assert caught.value.code == "answer_restarted"
     assert generation_id in caught.value.message
+
+
+async def test_a_response_is_streamed_once_although_its_model_thinks_and_its_worker_is_killed(
+    many: Many,
+) -> None:
+    """What it thinks and what the next worker repeats is not told: only silence comes of it."""
+
+    async def thinking(call: Call) -> None:
+        await tell(call, PIECES[:2])
+        await think(call)
+        await call.hang()
+
+    async def repeating(call: Call) -> None:
+        await tell(call, PIECES[:1])
+        await think(call)
+        for piece in PIECES[1:]:
+            await call.chunk(piece)
+        await finish(call)
+
+    many.model.answers(thinking, repeating)
+    heard: list[ResponseStreamEvent] = []
+    async with sdk(many.url) as client, asyncio.timeout(PATIENCE):
+        stream = await client.responses.create(model=MODEL, input="Hello, LLM!", stream=True)
+        while said_in(heard) != "".join(PIECES[:2]):
+            heard.append(await anext(stream))
+        async with many.without_who_answers():
+            heard += [event async for event in stream]
+    last = heard[-1]
+    assert last.type == "response.completed"
+    assert said_in(heard) == last.response.output_text == TEXT
+    numbers = [event.sequence_number for event in heard]
+    assert numbers == sorted(set(numbers))
+    kinds = [event.type for event in heard if event.type != "response.output_text.delta"]
+    assert len(kinds) == len(set(kinds)) == 8
+
+
+async def think(call: Call) -> None:
+    thought = {"index": 0, "delta": {"reasoning_content": "Hm."}, "finish_reason": None}
+    await call.say(object="chat.completion.chunk", choices=[thought])
+
+
+def said_in(events: list[ResponseStreamEvent]) -> str:
+    return "".join(each.delta for each in events if each.type == "response.output_text.delta")
 
 
 async def test_who_waits_gets_the_whole_answer_although_its_worker_is_killed(many: Many) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from application.events import Chunk, Reasoning, Reset
 from application.ports import Finish, Piece, Request, TextPiece
 from domain.call import MAX_PROMPT_BYTES
 from domain.errors import ModelRateLimited
@@ -16,6 +17,7 @@ from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.message import Role, Usage
 from domain.prompt import FunctionCall, Options, PromptMessage, ToolCall
+from interface.heartbeats import HEARTBEAT_SECONDS
 from tests.builders import claim
 from tests.fakes import FakeDatabase
 from tests.interface.clients import PATIENCE_SECONDS, EventSource, Json, event_source
@@ -62,12 +64,17 @@ class Events:
         self._blocks = blocks
 
     async def next(self) -> Json | None:
-        while (block := await self._blocks.block()) is not None:
-            kind, data = (line for line in block.split("\n") if line != ":")
-            said: Json = json.loads(data.removeprefix("data: "))
-            assert kind == f"event: {said['type']}"
-            return said
-        return None
+        if (block := await self._blocks.block()) is None:
+            return None
+        kind, data = [line for line in block.split("\n") if line != ":"]
+        said: Json = json.loads(data.removeprefix("data: "))
+        assert kind == f"event: {said['type']}"
+        return said
+
+    async def bytes(self) -> bytes:
+        """The next that are written, with all that was written before read already."""
+        told: bytes = (await self._blocks.connection.told())["body"]
+        return told
 
     async def until(self, kind: str) -> list[Json]:
         heard: list[Json] = []
@@ -518,6 +525,34 @@ async def test_one_in_the_background_says_that_it_waits(doors: Doors) -> None:
     assert kinds(heard)[:3] == ["created", "queued", "in_progress"]
     statuses = [each["response"]["status"] for each in heard if "response" in each]
     assert statuses == ["queued", "queued", "in_progress", "completed"]
+
+
+async def test_what_is_silent_ends_no_event(doors: Doors) -> None:
+    """Nor is there an empty line by itself: some clients take any for the end of an event."""
+    async with posted(doors) as events:
+        generation = await claim(doors.database, await doors.queue.heard())
+        assert generation is not None
+        name = generation.id
+        writer = doors.stream.writer(generation.session_id, generation.fence)
+        writer.write(Chunk(name, "Hello"))
+        await events.until("response.output_text.delta")
+        for _ in range(HEARTBEAT_SECONDS):
+            await doors.heartbeats.beat()
+        assert await events.bytes() == b":\n"
+        for untold in (
+            Reasoning(name, "Hm."),
+            Reset(name, 2, "scripted", "why?", "worker_lost"),
+            Chunk(name, "Hel"),
+        ):
+            writer.write(untold)
+            assert await events.bytes() == b":\n"
+        writer.write(Chunk(name, "lo there"))
+        after = await events.next()
+        assert after is not None
+        assert after["delta"] == " there"
+        # and at a place from which there is nothing to tell yet
+        async with taken_up(doors, "resp_2", after["sequence_number"]) as rest:
+            assert await rest.bytes() == b":\n"
 
 
 async def test_a_client_that_leaves_stops_nothing_and_is_told_the_rest(doors: Doors) -> None:

@@ -1,8 +1,6 @@
-// What OpenAI's own client for JavaScript makes of a server: node openai_node.mjs URL prints it as JSON.
-import OpenAI from "openai";
+// What it makes of chat completions and models, as JSON.
+import { client, model, print, refused, shown } from "./client.mjs";
 
-const client = new OpenAI({ baseURL: `${process.argv[2]}/v1`, apiKey: "unused" });
-const model = "gpt-real";
 const messages = [{ role: "user", content: "Hello, LLM!" }];
 const create = (more, options) => client.chat.completions.create({ model, messages, ...more }, options);
 
@@ -20,12 +18,6 @@ async function read(stream) {
   return read;
 }
 
-const shown = ({ constructor, status, code, param, type, message }) => ({
-  class: constructor.name, status: status ?? null, code, param, type, message,
-});
-
-const refused = (asked) => asked.then(() => null, shown);
-
 const keyed = { headers: { "Idempotency-Key": "from-node" } };
 const { data: whole, response } = await create({}, keyed).withResponse();
 const repeated = await create({}, keyed);
@@ -36,7 +28,7 @@ const broken = await read(await create({ stream: true }));
 const names = [];
 for await (const each of client.models.list()) names.push(each.id);
 
-console.log(JSON.stringify({
+print({
   whole,
   generation: response.headers.get("x-generation-id"),
   repeated: repeated.id,
@@ -48,4 +40,4 @@ console.log(JSON.stringify({
   tooHot: await refused(create({ temperature: 3 })),
   unknown: await refused(create({ model: "nobody" })),
   unknownToModels: await refused(client.models.retrieve("nobody")),
-}));
+});
