@@ -43,7 +43,8 @@ class ForeignHost(ChatError):
 class Origins:
     """Whose pages may ask beside our own, as `clean_origin` writes them, or ANY_ORIGIN; and what
     the server is `called` where only this machine can reach it and nobody is asked who they are:
-    it must be asked by that name then, or another that no site can have. None: by any."""
+    it must be asked by that name then, or another that no site can have: by its address, or in one
+    word, such as `localhost`. None: by any."""
 
     allowed: frozenset[str] = frozenset()
     called: str | None = None
@@ -69,9 +70,11 @@ class Origins:
         if authority is None:
             return False
         name = authority[0].removesuffix(".")
+        if "." not in name:  # of the network here, if of any: none of a site is that short
+            return True
         friends = map(_authority_of, self.allowed)
         return (
-            name in ("localhost", self.called)
+            name == self.called
             or name.endswith(".localhost")
             or _is_address(name)
             or any(friend is not None and friend[0] == authority[0] for friend in friends)
