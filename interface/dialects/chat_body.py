@@ -12,6 +12,7 @@ from interface.dialects.openai_bodies import (
     TEXT_OR_LIST,
     AsList,
     AsText,
+    Bias,
     Content,
     Ignored,
     Metadata,
@@ -101,7 +102,7 @@ class ChatCompletionBody(Body):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: Annotated[dict[Word, float], Field(max_length=300)] | None = None
+    logit_bias: Annotated[dict[Word, Bias], Field(max_length=300)] | None = None
     reasoning_effort: Word | None = None
     verbosity: Word | None = None
     response_format: dict[str, Any] | None = None

@@ -12,12 +12,14 @@ import pytest
 
 from application.events import Chunk, Reasoning, Reset, Snapshot, Start
 from application.ports import Finish, ReasoningPiece, TextPiece
-from domain.errors import ModelRateLimited, ModelTimedOut
+from domain.errors import InvalidInput, ModelRateLimited, ModelTimedOut
 from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.message import Role, Usage
 from domain.prompt import FunctionCall, Options, PromptMessage, ToolCall
+from interface.dialects.chat_body import ChatCompletionBody
 from interface.heartbeats import HEARTBEAT_SECONDS
+from interface.wire.request_bodies import parse_body
 from tests.builders import GENERATION, claim
 from tests.fakes import says
 from tests.interface.clients import EventSource, Json, event_source
@@ -323,6 +325,17 @@ async def test_pictures_are_refused_and_not_left_out(http: httpx.AsyncClient) ->
 async def test_a_body_that_is_no_json_is_refused(http: httpx.AsyncClient) -> None:
     reply = await http.post(PATH, content=b"{")
     assert error_of(reply, 400)["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+@pytest.mark.parametrize("field", ["temperature", "top_p", "presence_penalty", "logit_bias"])
+def test_no_number_is_taken_that_can_not_be_kept(field: str, number: str) -> None:
+    """JSON has no word for it, so no worker could read the call: it would be tried for ever."""
+    given = f'{{"50256": {number}}}' if field == "logit_bias" else number
+    body = f'{{"messages": [{{"role": "user", "content": "why?"}}], "{field}": {given}}}'
+    with pytest.raises(InvalidInput) as refused:
+        parse_body(ChatCompletionBody, body.encode())
+    assert refused.value.flaws[0].pointer.startswith(f"/{field}")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -418,6 +418,7 @@ async def test_a_place_that_is_none_is_refused(
     said = await ask(doors, http)
     reply = await http.get(f"/v1/responses/{said['id']}?{query}")
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)
+    assert reply.json()["error"]["message"].startswith(f"{param} must be ")
 
 
 # Who may see it
