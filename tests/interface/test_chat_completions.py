@@ -492,6 +492,24 @@ async def test_a_failure_ends_the_stream_with_an_error(doors: Doors) -> None:
     assert told[-1]["error"]["code"] == "upstream_timeout"
 
 
+@pytest.mark.parametrize("database_is_away", [False, True])
+async def test_a_stream_that_ends_before_its_answer_says_so(
+    doors: Doors, nothing_is_left: NothingIsLeft, database_is_away: bool
+) -> None:
+    """Clients would take what came for the whole of it."""
+    async with streaming(doors) as stream:
+        await doors.queue.heard()
+        if database_is_away:
+            doors.database.away = 1
+            for following in doors.followers:
+                following.compare(None)
+        else:
+            doors.followers.end()
+        told = await chunks(stream)
+    assert [each["error"]["code"] for each in told] == ["answer_pending"]
+    await nothing_is_left()
+
+
 async def test_a_stop_ends_the_stream_with_an_error(doors: Doors, http: httpx.AsyncClient) -> None:
     async with streaming(doors) as stream:
         generation_id = await doors.queue.heard()

@@ -555,6 +555,41 @@ async def test_after_any_number_exactly_the_rest_is_told_also_by_the_database_al
         ]
 
 
+@pytest.mark.parametrize("database_is_away", [False, True])
+async def test_a_stream_that_ends_before_its_answer_says_so_and_is_taken_up_there(
+    doors: Doors, database_is_away: bool
+) -> None:
+    """Clients would take what came for the whole of it."""
+    so_far, go_on = asyncio.Event(), asyncio.Event()
+
+    async def script(_: object) -> AsyncGenerator[Piece, None]:
+        yield TextPiece("So far")
+        so_far.set()
+        await go_on.wait()
+        yield TextPiece(", so good")
+        yield Finish("stop")
+
+    doors.model.script = script
+    async with posted(doors) as events:
+        working = asyncio.create_task(doors.answer(await doors.queue.heard()))
+        heard = await events.until("response.output_text.delta")
+        if database_is_away:
+            doors.database.away = 1
+            for following in doors.followers:
+                following.compare(None)
+        else:
+            doors.followers.end()
+        (error,) = await events.rest()
+    assert (error["type"], error["code"]) == ("error", "answer_pending")
+    go_on.set()
+    await working
+    for last in (heard[-1], error):
+        async with taken_up(doors, "resp_2", last["sequence_number"]) as events:
+            rest = await events.rest()
+        assert text_of([*heard, *rest]) == "So far, so good"
+        assert rest[-1]["type"] == "response.completed"
+
+
 async def test_without_a_number_it_is_told_from_its_beginning(
     doors: Doors, http: httpx.AsyncClient
 ) -> None:
