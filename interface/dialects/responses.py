@@ -29,6 +29,7 @@ from domain.errors import (
     GenerationNotFound,
     InvalidInput,
     PreviousCallNotFound,
+    SessionNotFound,
 )
 from domain.identifiers import UserId
 from domain.position import ORIGIN
@@ -97,7 +98,10 @@ class Responses:
         """Whatever it is at."""
         user = await self.who(request)
         generation = (await self.found(request, user)).answer.generation
-        await self.delete_session(user, generation.session_id)
+        try:
+            await self.delete_session(user, generation.session_id)
+        except SessionNotFound:  # somebody else was faster
+            raise GenerationNotFound from None
         deleted: DeletedResponseJson = {
             "id": response_id(generation.id),
             "object": "response",

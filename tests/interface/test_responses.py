@@ -468,6 +468,21 @@ async def test_a_name_of_nothing_is_not_found(
     assert_missing(await http.get(f"/v1/responses/{name}"))
 
 
+async def test_of_two_who_delete_it_at_once_one_hears_that_it_is_not_there(
+    doors: Doors, http: httpx.AsyncClient
+) -> None:
+    where = f"/v1/responses/{(await ask(doors, http))['id']}"
+    before = doors.database.reads
+    async with doors.database():  # so that both have found it before either has deleted it
+        deleting = [asyncio.create_task(http.delete(where)) for _ in range(2)]
+        while (doors.database.reads - before, doors.database.open) != (4, 3):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    replies = await asyncio.gather(*deleting)
+    deleted, missing = sorted(replies, key=lambda reply: reply.status_code)
+    assert deleted.status_code == 200
+    assert_missing(missing)
+
+
 async def test_one_that_is_deleted_is_gone_and_its_worker_is_told(
     doors: Doors, http: httpx.AsyncClient
 ) -> None:
