@@ -210,6 +210,21 @@ async def test_a_repeat_under_its_key_is_the_same_response(
     assert other.json()["error"]["code"] == "idempotency_conflict"
 
 
+async def test_a_repeat_needs_not_what_it_went_on_from(
+    doors: Doors, http: httpx.AsyncClient
+) -> None:
+    first, other = (await ask(doors, http))["id"], (await ask(doors, http))["id"]
+    headers = {"Idempotency-Key": "key"}
+    body = {"input": "how?", "background": True, "previous_response_id": first}
+    went_on = await http.post("/v1/responses", json=body, headers=headers)
+    await http.delete(f"/v1/responses/{first}")
+    again = await http.post("/v1/responses", json=body, headers=headers)
+    assert again.json() == went_on.json()
+    body["previous_response_id"] = other
+    differs = await http.post("/v1/responses", json=body, headers=headers)
+    assert differs.json()["error"]["code"] == "idempotency_conflict"
+
+
 async def test_a_json_schema_is_flat_here_and_nested_for_the_model(
     doors: Doors, http: httpx.AsyncClient
 ) -> None:
