@@ -327,6 +327,24 @@ async def test_a_body_that_is_no_json_is_refused(http: httpx.AsyncClient) -> Non
     assert error_of(reply, 400)["code"] == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": ""}, "String should have at least 1 character"),
+        ({"user": "x" * 513}, "String should have at most 512 characters"),
+        ({"metadata": {"x" * 65: ""}}, "String should have at most 64 characters"),
+        ({"stop": ["x"] * 5}, "List should have at most 4 items"),
+        ({"messages": []}, "List should have at least 1 item"),
+        ({"metadata": {str(n): "" for n in range(17)}}, "Object should have at most 16 fields"),
+    ],
+)
+def test_it_is_said_of_what_there_is_too_much_or_too_little(given: Json, said: str) -> None:
+    body = {"messages": WHY, **given}
+    with pytest.raises(InvalidInput) as refused:
+        parse_body(ChatCompletionBody, json.dumps(body).encode())
+    assert [flaw.message for flaw in refused.value.flaws] == [said]
+
+
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
 @pytest.mark.parametrize("field", ["temperature", "top_p", "presence_penalty", "logit_bias"])
 def test_no_number_is_taken_that_can_not_be_kept(field: str, number: str) -> None:
