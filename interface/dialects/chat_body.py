@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from domain.call import Call, prompt_of
 from domain.message import Role
@@ -88,7 +88,7 @@ class ChatCompletionBody(Body):
     """Of all that OpenAI knows: what reaches the model, what changes nothing, and what this server
     can not do, which is refused. Without a model it is the default one."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES), FailFast()]
     model: ModelName | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -109,7 +109,7 @@ class ChatCompletionBody(Body):
     user: Who | None = None
 
     n: Literal[1] | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(max_length=2)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     function_call: Literal["none", "auto"] | None = None
     tools: Unsupported = None
