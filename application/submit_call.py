@@ -1,12 +1,13 @@
 from dataclasses import asdict, dataclass
 
 from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
+from application.continue_call import ContinueCall
 from application.hint import hint
 from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue
 from domain.call import Call
 from domain.errors import SessionNotFound
 from domain.events import MessageAccepted
-from domain.identifiers import UserId
+from domain.identifiers import GenerationId, UserId
 from domain.repositories import NewQuestion, NewSession
 
 
@@ -19,13 +20,28 @@ class SubmitCall:
     store_generation: StoreGeneration
     ids: Ids
     announce: Announce
+    continue_call: ContinueCall
 
     async def __call__(
-        self, user: UserId, call: Call, model_name: str | None, key: str | None, request_id: str
+        self,
+        user: UserId,
+        call: Call,
+        model_name: str | None,
+        key: str | None,
+        request_id: str,
+        previous: GenerationId | None = None,
     ) -> Accepted:
-        """Returns once the call is committed. With an idempotency key a repeat is answered as the
-        first one was. Raises ModelNotFound, IdempotencyConflict."""
-        idempotency = Idempotency.of(key, model_name, asdict(call))
+        """Returns once the call is committed; after the `previous` one, if it goes on from it. With
+        an idempotency key a repeat is answered as the first one was, also if what that went on from
+        is not there any more. Raises ModelNotFound, IdempotencyConflict, and see ContinueCall."""
+        before = () if previous is None else (previous,)
+        idempotency = Idempotency.of(key, model_name, asdict(call), *before)
+        if previous is not None:
+            async with self.open_unit_of_work(read_only=True) as work:
+                repeated = await idempotency.repeated(work, user)
+            if repeated is not None:
+                return repeated
+            call = await self.continue_call(user, previous, call)
         wished = Wished(model_name, None, request_id)
         return await once(lambda: self._accept(user, call, wished, idempotency))
 

@@ -167,13 +167,17 @@ def openai_routes(
 ) -> Sequence[BaseRoute]:
     database, follow = ports.open_unit_of_work, behind.follow_generation
     submit_call = SubmitCall(
-        database, ports.queue, behind.store_generation, ports.ids, behind.announce
+        database,
+        ports.queue,
+        behind.store_generation,
+        ports.ids,
+        behind.announce,
+        ContinueCall(database),
     )
     completions = ChatCompletions(who, submit_call, behind.await_answer, follow, streams)
     responses = Responses(
         who,
         submit_call,
-        ContinueCall(database),
         ReadCall(database, behind.read_generation),
         behind.read_generation,
         behind.await_answer,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from domain.call import Call, prompt_of
 from domain.message import Role
@@ -12,6 +12,7 @@ from interface.dialects.openai_bodies import (
     TEXT_OR_LIST,
     AsList,
     AsText,
+    Bias,
     Content,
     Ignored,
     Metadata,
@@ -87,7 +88,7 @@ class ChatCompletionBody(Body):
     """Of all that OpenAI knows: what reaches the model, what changes nothing, and what this server
     can not do, which is refused. Without a model it is the default one."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES), FailFast()]
     model: ModelName | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -101,14 +102,14 @@ class ChatCompletionBody(Body):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: Annotated[dict[Word, float], Field(max_length=300)] | None = None
+    logit_bias: Annotated[dict[Word, Bias], Field(max_length=300)] | None = None
     reasoning_effort: Word | None = None
     verbosity: Word | None = None
     response_format: dict[str, Any] | None = None
     user: Who | None = None
 
     n: Literal[1] | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(max_length=2)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     function_call: Literal["none", "auto"] | None = None
     tools: Unsupported = None

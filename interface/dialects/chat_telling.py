@@ -21,7 +21,7 @@ from application.events import (
     Terminal,
 )
 from application.following import Following
-from domain.errors import ChatError, SessionNotFound
+from domain.errors import AnswerPending, ChatError, SessionNotFound
 from domain.identifiers import GenerationId
 from domain.position import Position
 from interface.dialects.openai_errors import ErrorJson, openai_error
@@ -109,19 +109,26 @@ class TellCompletion:
 
     async def __call__(self, following: Following) -> AsyncGenerator[bytes, None]:
         answer = _Answer(self.generation_id, self.counts)
-        async for batch in following:
-            blocks: list[bytes] = []
-            try:
-                for entry in batch:
-                    blocks += _blocks(entry.position, answer.hear(entry.event))
-            except ChatError as error:
-                shown = problem_of(error, None, self.request_id)
-                yield b"".join([*blocks, _block(openai_error(shown))])
-                return
-            yield b"".join(blocks) or QUIET_HEARTBEAT
+        try:
+            async for batch in following:
+                blocks: list[bytes] = []
+                try:
+                    for entry in batch:
+                        blocks += _blocks(entry.position, answer.hear(entry.event))
+                except ChatError as error:
+                    yield b"".join([*blocks, self._told(error)])
+                    return
+                yield b"".join(blocks) or QUIET_HEARTBEAT
+        except ChatError:
+            yield self._told(AnswerPending())
+            raise
         if following.gone:
-            shown = problem_of(SessionNotFound(), None, self.request_id)
-            yield _block(openai_error(shown))
+            yield self._told(SessionNotFound())
+        elif not answer.ended:  # clients take a stream that merely stops for the whole answer
+            yield self._told(AnswerPending())
+
+    def _told(self, error: ChatError) -> bytes:
+        return _block(openai_error(problem_of(error, None, self.request_id)))
 
 
 @dataclass(slots=True)
@@ -136,6 +143,7 @@ class _Answer:
     told: Told = field(default_factory=Told)
     reasoned: Told = field(default_factory=Told)
     reasons: bool = True
+    ended: bool = False
 
     def hear(self, event: StreamEvent) -> Sequence[Json | ErrorJson | None]:
         """What is to be told of it; None is the end of all. Raises AnswerRestarted and
@@ -150,6 +158,7 @@ class _Answer:
             chunks.append(self._chunk({"reasoning_content": reasoning}))
         if text := self.told.hear(event):
             chunks.append(self._chunk({"content": text}))
+        self.ended = isinstance(event, Terminal)
         match event:
             case Done():
                 chunks.append(self._chunk({}, event.finish_reason or "stop"))

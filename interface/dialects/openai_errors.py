@@ -59,7 +59,8 @@ def openai_error(problem: ProblemJson) -> ErrorJson:
     if flaws := problem.get("errors"):
         parameter = _place(flaws[0]["pointer"])
         said = flaws[0]["message"]
-        message = f"{parameter}: {said}" if parameter else said
+        names_it = parameter is None or said.startswith(f"{parameter} ")
+        message = said if names_it else f"{parameter}: {said}"
     return {
         "error": {
             "message": message,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from domain.call import INSTRUCTED, STORED, Call, prompt_of
 from domain.errors import Flaw, InvalidInput
@@ -47,8 +47,8 @@ def _as_items(given: object) -> object:
 
 Parts = Annotated[
     list[Part],
-    BeforeValidator(_as_parts, json_schema_input_type=str | list[Part]),
     Field(max_length=MAX_MESSAGES),
+    BeforeValidator(_as_parts, json_schema_input_type=str | list[Part]),
 ]
 
 
@@ -98,8 +98,9 @@ def _text(parts: Sequence[Part] | None) -> str:
 
 Items = Annotated[
     list[InputItem],
-    BeforeValidator(_as_items, json_schema_input_type=str | list[InputItem]),
     Field(min_length=1, max_length=MAX_MESSAGES),
+    FailFast(),
+    BeforeValidator(_as_items, json_schema_input_type=str | list[InputItem]),
 ]
 
 

@@ -9,7 +9,8 @@ any time, by any process, from the text alone:
     ((characters + 1) << 24) | 0 .. 3   the events after a text of so many characters
     ((characters + 1) << 24) | 15       an error, which is the last event wherever it comes
 
-They rise strictly; no digest is below 16.
+They rise strictly; no digest is below 16. The one exception is the error of a stream that is cut:
+it has the number of the event before it, after which the next stream goes on.
 """
 
 from dataclasses import dataclass

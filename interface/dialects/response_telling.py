@@ -13,7 +13,7 @@ from application.browse import Shown
 from application.events import Done, StreamEvent, Terminal
 from application.following import Following
 from domain.call import Call
-from domain.errors import ChatError, GenerationNotFound
+from domain.errors import AnswerPending, ChatError, GenerationNotFound
 from domain.generation import Generation
 from interface.dialects.openai_errors import openai_error
 from interface.dialects.response_body import BACKGROUND
@@ -55,20 +55,26 @@ class TellResponse:
             return
         answer = _Answer(self.call, self.generation, self.place)
         yield b"".join(answer.begin()) or QUIET_HEARTBEAT
-        async for batch in following:
-            blocks: list[bytes] = []
-            try:
-                for entry in batch:
-                    if isinstance(entry.event, Terminal):
-                        blocks += answer.end(entry.event, await self.read())
-                    else:
-                        blocks += answer.hear(entry.event)
-            except (AnswerRestarted, GenerationNotFound) as error:
-                yield b"".join([*blocks, answer.broken(error, self.request_id)])
-                return
-            yield b"".join(blocks) or QUIET_HEARTBEAT
+        try:
+            async for batch in following:
+                blocks: list[bytes] = []
+                try:
+                    for entry in batch:
+                        if isinstance(entry.event, Terminal):
+                            blocks += answer.end(entry.event, await self.read())
+                        else:
+                            blocks += answer.hear(entry.event)
+                except (AnswerRestarted, GenerationNotFound) as error:
+                    yield b"".join([*blocks, answer.broken(error, self.request_id)])
+                    return
+                yield b"".join(blocks) or QUIET_HEARTBEAT
+        except ChatError:
+            yield answer.cut(self.request_id)
+            raise
         if following.gone:
             yield answer.broken(GenerationNotFound(), self.request_id)
+        elif not answer.ended:  # clients take a stream that merely stops for the whole answer
+            yield answer.cut(self.request_id)
 
 
 @dataclass(slots=True)
@@ -80,10 +86,14 @@ class _Answer:
     place: Place
     before: Before = field(init=False)
     told: Told = field(init=False)
+    number: int = field(init=False)
+    """Of the last event that was told."""
+    ended: bool = False
 
     def __post_init__(self) -> None:
         self.before = self.place if isinstance(self.place, Before) else Before.PART_ADDED
         self.told = Told(self.place if isinstance(self.place, Mark) else NOTHING)
+        self.number = self.place if isinstance(self.place, Before) else self.place.number
 
     def begin(self) -> Iterator[bytes]:
         yield from self._up_to(Before.QUEUED if self.call.notes[BACKGROUND] else Before.CREATED)
@@ -96,7 +106,7 @@ class _Answer:
         if text := self.told.hear(event):
             yield from self._up_to(Before.PART_ADDED)
             delta = {**self._which_part, "delta": text, "logprobs": []}
-            yield _block("response.output_text.delta", self.told.mark.number, delta)
+            yield self._block("response.output_text.delta", self.told.mark.number, delta)
 
     def end(self, event: Terminal, kept: Shown) -> Iterator[bytes]:
         """Raises AnswerRestarted if the text that was told is not the one that is kept; but how it
@@ -115,16 +125,26 @@ class _Answer:
         if whole["output"] and not differs:
             yield from self._up_to(Before.PART_ADDED)
             closing = [*self._closing(text, whole["status"]), last]
+        self.ended = True
         for kind, number, fields in closing:
             if number > told:
-                yield _block(kind, Closing(characters, number).number, fields)
+                yield self._block(kind, Closing(characters, number).number, fields)
 
     def broken(self, error: ChatError, request_id: str) -> bytes:
+        """Nothing comes after it, at any time."""
         place = self.place
         known = place.characters if isinstance(place, Closing) else self.told.mark.characters
+        return self._error(error, Closing(known, After.BROKEN).number, request_id)
+
+    def cut(self, request_id: str) -> bytes:
+        """This stream tells no more, but another one may: after the number of the last event, which
+        the error has too, so that it does not matter after which of them it is taken up."""
+        return self._error(AnswerPending(), self.number, request_id)
+
+    def _error(self, error: ChatError, number: int, request_id: str) -> bytes:
         said = openai_error(problem_of(error, None, request_id))["error"]
         fields = {"code": said["code"], "message": said["message"], "param": said["param"]}
-        return _block("error", Closing(known, After.BROKEN).number, fields)
+        return self._block("error", number, fields)
 
     def _up_to(self, place: Before) -> Iterator[bytes]:
         """The events before the text that were not told yet."""
@@ -146,7 +166,7 @@ class _Answer:
                 case _:
                     kind = "response.content_part.added"
                     fields = {**self._which_part, "part": part_json("")}
-            yield _block(kind, self.before, fields)
+            yield self._block(kind, self.before, fields)
 
     def _closing(self, text: str, status: ResponseStatus) -> list[tuple[str, After, Json]]:
         said = {**self._which_part, "text": text, "logprobs": []}
@@ -169,7 +189,7 @@ class _Answer:
     def _which_part(self) -> Json:
         return {"item_id": message_id(self.generation.id), "output_index": 0, "content_index": 0}
 
-
-def _block(kind: str, number: int, fields: Json) -> bytes:
-    data = encode({"type": kind, "sequence_number": int(number), **fields})
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+    def _block(self, kind: str, number: int, fields: Json) -> bytes:
+        self.number = int(number)
+        data = encode({"type": kind, "sequence_number": self.number, **fields})
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)

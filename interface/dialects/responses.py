@@ -15,7 +15,6 @@ from application.accepting import Accepted
 from application.await_answer import AwaitAnswer
 from application.browse import ReadGeneration, Shown
 from application.change_session import DeleteSession
-from application.continue_call import ContinueCall
 from application.follow_session import FollowGeneration
 from application.read_call import ReadCall, ShownCall
 from application.stop_generation import StopGeneration
@@ -29,8 +28,9 @@ from domain.errors import (
     GenerationNotFound,
     InvalidInput,
     PreviousCallNotFound,
+    SessionNotFound,
 )
-from domain.identifiers import UserId
+from domain.identifiers import GenerationId, UserId
 from domain.position import ORIGIN
 from interface.asker import Asker
 from interface.bodies import read_body
@@ -62,7 +62,6 @@ _ITEMS_AT_ONCE: Final = 20
 class Responses:
     who: Asker
     submit_call: SubmitCall
-    continue_call: ContinueCall
     read_call: ReadCall
     read_generation: ReadGeneration
     await_answer: AwaitAnswer
@@ -97,7 +96,10 @@ class Responses:
         """Whatever it is at."""
         user = await self.who(request)
         generation = (await self.found(request, user)).answer.generation
-        await self.delete_session(user, generation.session_id)
+        try:
+            await self.delete_session(user, generation.session_id)
+        except SessionNotFound:  # somebody else was faster
+            raise GenerationNotFound from None
         deleted: DeletedResponseJson = {
             "id": response_id(generation.id),
             "object": "response",
@@ -154,8 +156,10 @@ class _Create:
         caller = await doors.who.caller(request)
         body = parse_body(ResponseBody, await read_body(request))
         key = parse_key(request.headers.get("idempotency-key"))
-        call = await self._call(body, caller.user)
-        accepted = await doors.submit_call(caller.user, call, body.model, key, request_id_of(scope))
+        call, previous = body.call, _previous(body)
+        accepted = await doors.submit_call(
+            caller.user, call, body.model, key, request_id_of(scope), previous
+        )
         try:
             if body.stream:
                 answer = await doors.read_generation(caller.user, accepted.generation_id)
@@ -169,15 +173,6 @@ class _Create:
         reply.headers["X-Generation-Id"] = accepted.generation_id
         await reply(scope, receive, send)
 
-    async def _call(self, body: ResponseBody, user: UserId) -> Call:
-        if body.previous_response_id is None:
-            return body.call
-        try:
-            previous = parse_response_id(body.previous_response_id)
-        except GenerationNotFound:
-            raise PreviousCallNotFound from None
-        return await self.responses.continue_call(user, previous, body.call)
-
     async def _reply(
         self, request: Request, user: UserId, body: ResponseBody, call: Call, accepted: Accepted
     ) -> Response:
@@ -190,6 +185,16 @@ class _Create:
             return Response(status_code=CLIENT_LEFT)
         generation = answered.generation
         return _whole(ShownCall(call, Shown(generation, generation.text, generation.end)))
+
+
+def _previous(body: ResponseBody) -> GenerationId | None:
+    """Raises PreviousCallNotFound."""
+    if body.previous_response_id is None:
+        return None
+    try:
+        return parse_response_id(body.previous_response_id)
+    except GenerationNotFound:
+        raise PreviousCallNotFound from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,9 @@ _NOT_ACCEPTED: Final = (
     "session_closed",
     "idempotency_conflict",
 )
+UNTOLD: Final = ("answer_pending", "generation_not_found")
+"""Why an answer that was asked for can't be told: also if it was deleted meanwhile, or before the
+message was sent again under its key."""
 FAILED: Final = (
     "upstream_error",
     "upstream_truncated",
@@ -126,7 +129,7 @@ MESSAGES: Final = Area(
             " `answer_pending`, and goes on; if it fails, why. Both name the `generation_id`.",
             _ANYWHERE,
             [IDEMPOTENCY_KEY],
-            [*_NOT_ACCEPTED, "answer_pending", *FAILED],
+            [*_NOT_ACCEPTED, *UNTOLD, *FAILED],
         ),
         ("POST", "/api/chat/message/stream"): Operation(
             "ask_and_follow",
@@ -136,7 +139,7 @@ MESSAGES: Final = Area(
             " `/api/chat/generations/{generation_id}/stream`.",
             _ANYWHERE,
             [IDEMPOTENCY_KEY],
-            [*_NOT_ACCEPTED, "answer_pending"],
+            [*_NOT_ACCEPTED, *UNTOLD],
         ),
     },
 )

@@ -4,7 +4,7 @@ from interface.dialects.chat_body import ChatCompletionBody
 from interface.dialects.chat_telling import CompletionJson
 from interface.dialects.openai_errors import ErrorJson, code_of, status_of
 from interface.dialects.openai_models import OpenAIModelJson, OpenAIModelsJson
-from interface.openapi.messages import FAILED
+from interface.openapi.messages import FAILED, UNTOLD
 from interface.openapi.operation import (
     ANY_EVENTS,
     EVENT_STREAM,
@@ -35,7 +35,8 @@ OPENAI: Final = Area(
             {
                 200: Answer(
                     "The answer; with `stream`, as server-sent events: a chunk an event, at the"
-                    " end `[DONE]`. An answer that fails ends its stream with an `error`.",
+                    " end `[DONE]`. If its answer fails, or it is cut, a stream ends with an"
+                    " `error`.",
                     CompletionJson,
                     also={EVENT_STREAM: ANY_EVENTS},
                     headers=GENERATION_ID,
@@ -64,7 +65,7 @@ OPENAI: Final = Area(
                 },
             ),
             [IDEMPOTENCY_KEY],
-            [*NOT_CALLED, "answer_pending", "answer_stopped", *FAILED],
+            [*NOT_CALLED, *UNTOLD, "answer_stopped", *FAILED],
         ),
         ("GET", "/v1/models"): Operation(
             "list_openai_models",

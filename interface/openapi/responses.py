@@ -3,6 +3,7 @@ from typing import Final
 
 from interface.dialects.response_body import ResponseBody
 from interface.dialects.response_json import DeletedResponseJson, ItemsJson, ResponseJson
+from interface.openapi.messages import UNTOLD
 from interface.openapi.openai import ERRORS, GENERATION_ID, NOT_CALLED
 from interface.openapi.operation import (
     ANY_EVENTS,
@@ -21,7 +22,7 @@ _GIVES: Final = {"response_id": "/id"}
 
 RESPONSES: Final = Area(
     "OpenAI responses",
-    "Calls that are kept, for 30 days after the last one asked for them, and can be gone on from.",
+    "Calls that are kept for 30 days after they were answered, and can be gone on from.",
     {
         ("POST", "/v1/responses"): Operation(
             "create_response",
@@ -29,7 +30,7 @@ RESPONSES: Final = Area(
             {
                 200: Answer(
                     "The response, also one that failed; with `background`, as it is by now; with"
-                    " `stream`, its events, which end with it.",
+                    " `stream`, its events, which end with it, or with an `error` if they are cut.",
                     ResponseJson,
                     also=_STREAMED,
                     gives=_GIVES,
@@ -54,7 +55,7 @@ RESPONSES: Final = Area(
             [IDEMPOTENCY_KEY],
             [
                 *NOT_CALLED,
-                "answer_pending",
+                *UNTOLD,
                 "context_length_exceeded",
                 "previous_call_not_found",
                 "previous_call_unanswered",

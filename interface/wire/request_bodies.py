@@ -274,12 +274,28 @@ _OURS: Final = "Value error, "
 def invalid(error: ValidationError, tag: object = None) -> InvalidInput:
     """What is wrong, and where; never the values, which may be secret or huge."""
     flaws = []
-    found_errors = error.errors(include_url=False, include_context=False, include_input=False)
-    for found in found_errors[:_MOST_FLAWS]:
+    for found in error.errors(include_url=False, include_context=False)[:_MOST_FLAWS]:
         # A part in angle brackets is no name, but which of several forms it was taken for.
         place = [str(part) for part in found["loc"] if part != tag and str(part)[:1] != "<"]
         pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
         unknown = found["type"] == "union_tag_invalid"  # its message repeats what was sent
-        message = "There is no frame of this type." if unknown else found["msg"].removeprefix(_OURS)
+        said = _said(found["msg"], found["input"])
+        message = "There is no frame of this type." if unknown else said
         flaws.append(Flaw("/type" if unknown else pointer[:200], message[:300]))
     return InvalidInput(*flaws)
+
+
+_LENGTH: Final = re.compile(r"\w+ (should have at (?:least|most) [0-9]+) item(s?) after .*")
+
+
+def _said(message: str, given: object) -> str:
+    """As people say it. Of what was checked otherwise before, pydantic counts only items."""
+    length = _LENGTH.fullmatch(message)
+    if length is None:
+        return message.removeprefix(_OURS)
+    kind, part = "List", "item"
+    if isinstance(given, str):
+        kind, part = "String", "character"
+    elif isinstance(given, dict):
+        kind, part = "Object", "field"
+    return f"{kind} {length[1]} {part}{length[2]}"

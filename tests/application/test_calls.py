@@ -39,7 +39,12 @@ NEXT = noted(a_call(HOW), **{STORED: True, INSTRUCTED: False})
 
 async def submit(chat: Chat, call: Call = STORED_CALL) -> Accepted:
     submit_call = SubmitCall(
-        chat.database, chat.queue, chat.store_generation, chat.ids, chat.announce
+        chat.database,
+        chat.queue,
+        chat.store_generation,
+        chat.ids,
+        chat.announce,
+        ContinueCall(chat.database),
     )
     return await submit_call(chat.user, call, None, None, "request-1")
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from application.accepting import Accepted
+from application.continue_call import ContinueCall
 from application.forget_sessions import ForgetSessions
 from application.submit_call import SubmitCall
 from domain.call import Call
@@ -20,7 +21,12 @@ async def submit(
     chat: Chat, call: Call | None = None, model: str | None = None, key: str | None = None
 ) -> Accepted:
     submit_call = SubmitCall(
-        chat.database, chat.queue, chat.store_generation, chat.ids, chat.announce
+        chat.database,
+        chat.queue,
+        chat.store_generation,
+        chat.ids,
+        chat.announce,
+        ContinueCall(chat.database),
     )
     return await submit_call(chat.user, call or a_call(), model, key, "request-1")
 

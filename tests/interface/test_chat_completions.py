@@ -12,12 +12,14 @@ import pytest
 
 from application.events import Chunk, Reasoning, Reset, Snapshot, Start
 from application.ports import Finish, ReasoningPiece, TextPiece
-from domain.errors import ModelRateLimited, ModelTimedOut
+from domain.errors import InvalidInput, ModelRateLimited, ModelTimedOut
 from domain.generation import GenerationStatus
 from domain.identifiers import GenerationId
 from domain.message import Role, Usage
 from domain.prompt import FunctionCall, Options, PromptMessage, ToolCall
+from interface.dialects.chat_body import ChatCompletionBody
 from interface.heartbeats import HEARTBEAT_SECONDS
+from interface.wire.request_bodies import parse_body
 from tests.builders import GENERATION, claim
 from tests.fakes import says
 from tests.interface.clients import EventSource, Json, event_source
@@ -325,6 +327,35 @@ async def test_a_body_that_is_no_json_is_refused(http: httpx.AsyncClient) -> Non
     assert error_of(reply, 400)["code"] == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": ""}, "String should have at least 1 character"),
+        ({"user": "x" * 513}, "String should have at most 512 characters"),
+        ({"metadata": {"x" * 65: ""}}, "String should have at most 64 characters"),
+        ({"stop": ["x"] * 5}, "List should have at most 4 items"),
+        ({"messages": []}, "List should have at least 1 item"),
+        ({"metadata": {str(n): "" for n in range(17)}}, "Object should have at most 16 fields"),
+    ],
+)
+def test_it_is_said_of_what_there_is_too_much_or_too_little(given: Json, said: str) -> None:
+    body = {"messages": WHY, **given}
+    with pytest.raises(InvalidInput) as refused:
+        parse_body(ChatCompletionBody, json.dumps(body).encode())
+    assert [flaw.message for flaw in refused.value.flaws] == [said]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+@pytest.mark.parametrize("field", ["temperature", "top_p", "presence_penalty", "logit_bias"])
+def test_no_number_is_taken_that_can_not_be_kept(field: str, number: str) -> None:
+    """JSON has no word for it, so no worker could read the call: it would be tried for ever."""
+    given = f'{{"50256": {number}}}' if field == "logit_bias" else number
+    body = f'{{"messages": [{{"role": "user", "content": "why?"}}], "{field}": {given}}}'
+    with pytest.raises(InvalidInput) as refused:
+        parse_body(ChatCompletionBody, body.encode())
+    assert refused.value.flaws[0].pointer.startswith(f"/{field}")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_unknown_model_is_not_found(http: httpx.AsyncClient, stream: bool) -> None:
     error = error_of(await ask(http, model="gpt-0", stream=stream), 404)
@@ -477,6 +508,24 @@ async def test_a_failure_ends_the_stream_with_an_error(doors: Doors) -> None:
         told = await chunks(stream)
     assert text_of(told[:-1]) == "Hel"
     assert told[-1]["error"]["code"] == "upstream_timeout"
+
+
+@pytest.mark.parametrize("database_is_away", [False, True])
+async def test_a_stream_that_ends_before_its_answer_says_so(
+    doors: Doors, nothing_is_left: NothingIsLeft, database_is_away: bool
+) -> None:
+    """Clients would take what came for the whole of it."""
+    async with streaming(doors) as stream:
+        await doors.queue.heard()
+        if database_is_away:
+            doors.database.away = 1
+            for following in doors.followers:
+                following.compare(None)
+        else:
+            doors.followers.end()
+        told = await chunks(stream)
+    assert [each["error"]["code"] for each in told] == ["answer_pending"]
+    await nothing_is_left()
 
 
 async def test_a_stop_ends_the_stream_with_an_error(doors: Doors, http: httpx.AsyncClient) -> None:

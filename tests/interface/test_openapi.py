@@ -294,6 +294,31 @@ def assert_as_described(key: tuple[str, str], reply: Reply) -> None:
         assert said.get("error", said)["code"] in answer["x-codes"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/chat/message", {"message": "why?"}),
+        ("/api/chat/message/stream", {"message": "why?"}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "why?"}]}),
+        ("/v1/responses", {"input": "why?"}),
+        ("/v1/responses", {"input": "why?", "stream": True}),
+    ],
+)
+async def test_what_was_deleted_before_it_is_asked_again_is_described(
+    doors: Doors, http: httpx.AsyncClient, path: str, body: Json
+) -> None:
+    key = {"Idempotency-Key": "7f3a"}
+    asking = asyncio.create_task(http.post(path, json=body, headers=key))
+    generation_id = await doors.queue.heard()
+    await doors.answer(generation_id)
+    await asking
+    [session_id] = doors.database.state.sessions
+    await http.delete(f"/api/chat/sessions/{session_id}")
+    again = await http.post(path, json=body, headers=key)
+    assert again.status_code == 404
+    assert_as_described(("POST", path), Reply(404, dict(again.headers), again.text))
+
+
 EXAMPLES: Final[list[tuple[tuple[str, str], Json | None]]] = [
     (key, None) for key, operation in OPERATIONS.items() if not operation.body
 ] + [

@@ -59,8 +59,9 @@ def told(call: Call, kept: Generation, place: Place, followed: Followed, find: F
         telling = TellResponse(call, kept, place, find, "request-1")
         return b"".join([piece async for piece in telling(cast(Following, followed))])
 
-    blocks = asyncio.run(tell()).decode().split("\n\n")
-    return [parsed(block) for block in blocks if block not in ("", ":")]
+    lines = asyncio.run(tell()).decode().split("\n")
+    blocks = "\n".join(line for line in lines if line != ":").split("\n\n")
+    return [parsed(block) for block in blocks if block]
 
 
 def read(

@@ -217,6 +217,21 @@ async def test_a_repeat_under_its_key_is_the_same_response(
     assert other.json()["error"]["code"] == "idempotency_conflict"
 
 
+async def test_a_repeat_needs_not_what_it_went_on_from(
+    doors: Doors, http: httpx.AsyncClient
+) -> None:
+    first, other = (await ask(doors, http))["id"], (await ask(doors, http))["id"]
+    headers = {"Idempotency-Key": "key"}
+    body = {"input": "how?", "background": True, "previous_response_id": first}
+    went_on = await http.post("/v1/responses", json=body, headers=headers)
+    await http.delete(f"/v1/responses/{first}")
+    again = await http.post("/v1/responses", json=body, headers=headers)
+    assert again.json() == went_on.json()
+    body["previous_response_id"] = other
+    differs = await http.post("/v1/responses", json=body, headers=headers)
+    assert differs.json()["error"]["code"] == "idempotency_conflict"
+
+
 async def test_a_json_schema_is_flat_here_and_nested_for_the_model(
     doors: Doors, http: httpx.AsyncClient
 ) -> None:
@@ -425,6 +440,7 @@ async def test_a_place_that_is_none_is_refused(
     said = await ask(doors, http)
     reply = await http.get(f"/v1/responses/{said['id']}?{query}")
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)
+    assert reply.json()["error"]["message"].startswith(f"{param} must be ")
 
 
 # Who may see it
@@ -472,6 +488,21 @@ async def test_a_name_of_nothing_is_not_found(
 ) -> None:
     await ask(doors, http)
     assert_missing(await http.get(f"/v1/responses/{name}"))
+
+
+async def test_of_two_who_delete_it_at_once_one_hears_that_it_is_not_there(
+    doors: Doors, http: httpx.AsyncClient
+) -> None:
+    where = f"/v1/responses/{(await ask(doors, http))['id']}"
+    before = doors.database.reads
+    async with doors.database():  # so that both have found it before either has deleted it
+        deleting = [asyncio.create_task(http.delete(where)) for _ in range(2)]
+        while (doors.database.reads - before, doors.database.open) != (4, 3):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    replies = await asyncio.gather(*deleting)
+    deleted, missing = sorted(replies, key=lambda reply: reply.status_code)
+    assert deleted.status_code == 200
+    assert_missing(missing)
 
 
 async def test_one_that_is_deleted_is_gone_and_its_worker_is_told(
@@ -587,6 +618,41 @@ async def test_after_any_number_exactly_the_rest_is_told_also_by_the_database_al
         assert [e for e in [*seen, *rest] if "delta" not in e] == [
             e for e in whole if "delta" not in e
         ]
+
+
+@pytest.mark.parametrize("database_is_away", [False, True])
+async def test_a_stream_that_ends_before_its_answer_says_so_and_is_taken_up_there(
+    doors: Doors, database_is_away: bool
+) -> None:
+    """Clients would take what came for the whole of it."""
+    so_far, go_on = asyncio.Event(), asyncio.Event()
+
+    async def script(_: object) -> AsyncGenerator[Piece, None]:
+        yield TextPiece("So far")
+        so_far.set()
+        await go_on.wait()
+        yield TextPiece(", so good")
+        yield Finish("stop")
+
+    doors.model.script = script
+    async with posted(doors) as events:
+        working = asyncio.create_task(doors.answer(await doors.queue.heard()))
+        heard = await events.until("response.output_text.delta")
+        if database_is_away:
+            doors.database.away = 1
+            for following in doors.followers:
+                following.compare(None)
+        else:
+            doors.followers.end()
+        (error,) = await events.rest()
+    assert (error["type"], error["code"]) == ("error", "answer_pending")
+    go_on.set()
+    await working
+    for last in (heard[-1], error):
+        async with taken_up(doors, "resp_2", last["sequence_number"]) as events:
+            rest = await events.rest()
+        assert text_of([*heard, *rest]) == "So far, so good"
+        assert rest[-1]["type"] == "response.completed"
 
 
 async def test_without_a_number_it_is_told_from_its_beginning(

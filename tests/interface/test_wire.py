@@ -3,11 +3,12 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from application.accepting import Accepted
 from application.events import (
@@ -27,6 +28,8 @@ from domain.generation import Failure
 from domain.identifiers import MessageId
 from domain.message import Usage
 from domain.position import Position
+from interface.dialects.chat_body import ChatCompletionBody
+from interface.dialects.response_body import ResponseBody
 from interface.problems import problem_of
 from interface.wire.events import sse_event, websocket_event
 from interface.wire.frames import (
@@ -58,6 +61,7 @@ from interface.wire.parameters import (
     parse_session_cursor,
 )
 from interface.wire.request_bodies import (
+    Body,
     ChangeApiBody,
     CreateApiBody,
     CreateSessionBody,
@@ -65,7 +69,7 @@ from interface.wire.request_bodies import (
     parse_body,
 )
 from tests.builders import API_KEY, GENERATION, NOON, SESSION, a_session, an_api
-from tests.interface.clients import problem_keys
+from tests.interface.clients import Json, problem_keys
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 ANSWER = MessageId(2)
@@ -490,3 +494,25 @@ def test_any_model_to_filter_by_is_read_or_refused(text: str) -> None:
     fine = 0 < len(text) <= 200 and "\x00" not in text
     assert pointers(lambda: parse_model_name(text)) == (None if fine else ["/model_name"])
     assert parse_model_name(None) is None
+
+
+MANY: Final = 5_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (ChatCompletionBody, {"messages": [{"role": "user", "content": [1] * 50}] * 100}),
+        (ChatCompletionBody, {"messages": [], "modalities": [1] * MANY}),
+        (ResponseBody, {"input": [{"role": "user", "content": [1] * 50}] * 100}),
+        (ResponseBody, {"input": [1] * MANY}),
+        (ResponseBody, {"input": [{"type": "function_call_output", "output": [1] * MANY}]}),
+    ],
+)
+def test_what_is_wrong_many_times_is_not_complained_of_each_time(
+    kind: type[Body], body: Json
+) -> None:
+    """Half a million complaints would take half a gigabyte, and a second of everybody's."""
+    with pytest.raises(ValidationError) as refused:
+        kind.model_validate_json(json.dumps(body))
+    assert refused.value.error_count() <= 100
