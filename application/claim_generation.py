@@ -14,8 +14,8 @@ from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
 from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
 from domain.identifiers import FileId, GenerationId
-from domain.message import Message
-from domain.prompt import ContextWindow, Prompt, build_prompt
+from domain.message import Message, Role
+from domain.prompt import ContextWindow, Prompt, PromptMessage, build_prompt
 from domain.repositories import Turn
 from domain.uploaded_file import FileText
 
@@ -64,7 +64,10 @@ class ClaimGeneration:
             )
         )
         model = self._model(generation, found.config)
-        prompt = turn.given or await self._told(turn, recent, files)
+        if isinstance(turn.given, Failure):
+            model, prompt = turn.given, Prompt((PromptMessage(Role.USER, turn.question.content),))
+        else:
+            prompt = turn.given or await self._told(turn, recent, files)
         return Claimed(Claim(generation), model, prompt, turn.title, found.asked)
 
     async def _told(

@@ -14,7 +14,7 @@ from domain.api_token import ApiToken, NewApiToken
 from domain.call import Call
 from domain.chat_session import ChatSession
 from domain.conversation import Mark
-from domain.generation import Ending, Generation, Progress
+from domain.generation import Ending, Failure, Generation, Progress
 from domain.identifiers import (
     ApiId,
     ApiTokenId,
@@ -181,7 +181,8 @@ class Retention(Protocol):
         ago. Their ids are free again. Passes over what another transaction has locked."""
 
     async def forget_expired(self, limit: int) -> Sequence[Forgotten]:
-        """Likewise those that are kept for a while only, when it is over."""
+        """Likewise those that are kept for a while only, when it is over, or once they are
+        deleted."""
 
     async def forget_keys(self, days: float) -> int:
         """Idempotency keys this old; how many there were."""
@@ -298,7 +299,7 @@ class Turn:
 
     `mark` is its conversation's, and `api_changed_at` that of the configuration which was chosen;
     None if none was, or if it is gone. By these two can be seen whether what is known of them
-    still holds. If it answers a call, it is `given` the prompt instead.
+    still holds. If it answers a call, it is `given` the prompt instead, or why that can't be read.
     """
 
     generation: Generation
@@ -308,7 +309,7 @@ class Turn:
     default_persona: str | None
     mark: Mark
     api_changed_at: datetime | None
-    given: Prompt | None = None
+    given: Prompt | Failure | None = None
 
 
 class Renewal(NamedTuple):

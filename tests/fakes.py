@@ -393,6 +393,9 @@ class FakeChatSessions:
 
     async def delete(self, session_id: SessionId) -> Sequence[GenerationId]:
         self.state.gone[session_id] = self.state.now()
+        session = self.state.sessions[session_id]
+        if session.kept_seconds is not None:
+            self.state.sessions[session_id] = replace(session, kept_seconds=0)
         self.state.fences[session_id] += 1
         await FakeMessages(self.state).clear(session_id)
         active = [

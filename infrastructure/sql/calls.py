@@ -1,15 +1,19 @@
+import logging
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select
 
 from domain.call import Call
+from domain.generation import Failure
 from domain.identifiers import SessionId
 from domain.prompt import Prompt
 from infrastructure.sql.connection import Repository, statement
 from infrastructure.sql.generation_rows import milliseconds
 from infrastructure.sql.tables import calls
 from infrastructure.sql.tables import chat_sessions as sessions
+
+log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_prompt: Final = msgspec.json.Decoder(Prompt).decode
@@ -44,6 +48,12 @@ class SqlCalls(Repository):
         return Call(_decode_prompt(row.prompt), row.dialect, kept_seconds, _decode_notes(row.notes))
 
 
-def given_prompt(connection: Connection, session_id: SessionId) -> Prompt:
-    """Of a session that was made for a call."""
-    return _decode_prompt(connection.execute(_PROMPT, {"session": session_id}).scalar_one())
+def given_prompt(connection: Connection, session_id: SessionId) -> Prompt | Failure:
+    """Of a session that was made for a call. Whoever claimed it must end it in any case: a claim
+    that raises is taken back, and would be tried for ever."""
+    stored = connection.execute(_PROMPT, {"session": session_id}).scalar_one_or_none()
+    try:
+        return _decode_prompt(stored or "")
+    except msgspec.DecodeError:
+        log.exception("the call of %s can't be read", session_id)
+        return Failure("internal_error", "What was asked can't be read any more.")

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from domain.conversation import Mark
-from domain.generation import Ending, Generation, GenerationStatus, Progress
+from domain.generation import Ending, Failure, Generation, GenerationStatus, Progress
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.message import Message, Role
 from domain.prompt import Prompt
@@ -319,7 +319,7 @@ class SqlGenerations(Repository):
         return [with_its_answer(row) for row in rows]
 
 
-def _turn(row: Row[Any], session: Row[Any], given: Prompt | None) -> Turn:
+def _turn(row: Row[Any], session: Row[Any], given: Prompt | Failure | None) -> Turn:
     generation = to_generation(row)
     question = Message(
         generation.message_id,

@@ -54,7 +54,7 @@ _UNTOUCHED = _IDLE.where(
 ).order_by(chat_sessions.c.updated_at)
 # In the words of the index. Whoever chose these ids was we.
 _over = chat_sessions.c.updated_at + chat_sessions.c.kept_for
-_EXPIRED = _IDLE.where(chat_sessions.c.kept_for.is_not(None), _over < now_ms()).order_by(_over)
+_EXPIRED = _IDLE.where(chat_sessions.c.kept_for.is_not(None), _over <= now_ms()).order_by(_over)
 _FILES = select(uploaded_files.c.session_id, uploaded_files.c.key).where(
     uploaded_files.c.session_id.in_(bindparam("sessions", expanding=True)),
     uploaded_files.c.deleted_at.is_(None),

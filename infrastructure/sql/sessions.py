@@ -102,11 +102,12 @@ _SAVE = (
         updated_at=now_ms(),
     )
 )
-# The fence is raised so that no claim of before holds any more.
+# The fence is raised so that no claim of before holds any more. What was made for a call is kept no
+# longer; the others have no time, and nothing times nought is nothing.
 _DELETE = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"))
-    .values(deleted_at=now_ms(), fence=sessions.c.fence + 1)
+    .values(deleted_at=now_ms(), fence=sessions.c.fence + 1, kept_for=sessions.c.kept_for * 0)
 )
 _STOP_ALL = (
     update(generations)

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from interface.problems import STATUS, ProblemJson
 from interface.wire.encoding import encode
 
-PREFIX: Final = "/v1/"
+PREFIX: Final = "/v1"
 _PROBLEM: Final = "application/problem+json"
 
 # By these names clients know them; all others keep ours.
@@ -92,7 +92,7 @@ class OpenAIErrors:
         self._app: Final = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+        if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PREFIX}/"):
             send = _Translating(send)
         await self._app(scope, receive, send)
 

@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from application.submit_call import SubmitCall
 from domain.call import Call
 from domain.errors import IdempotencyConflict, ModelNotFound
 from domain.events import GenerationCompleted, GenerationStarted, MessageAccepted
+from domain.generation import Failure, GenerationStatus
 from domain.message import Role
 from domain.prompt import Options, PromptMessage
 from tests.application.conftest import Chat
@@ -110,6 +112,17 @@ async def test_it_is_forgotten_with_or_without_a_retention(
     assert list(chat.database.state.sessions) == [chat.session_id]
     assert chat.database.state.calls == {}
     assert "forgot the sessions of 1 calls" in caplog.text
+
+
+async def test_one_that_can_not_be_read_any_more_fails(chat: Chat) -> None:
+    accepted = await submit(chat)
+    unreadable: Any = Failure("internal_error", "What was asked can't be read any more.")
+    kept = chat.database.state.calls[accepted.session_id]
+    chat.database.state.calls[accepted.session_id] = replace(kept, prompt=unreadable)
+    await answer(chat, accepted)
+    ended = chat.database.state.rows[accepted.generation_id].generation
+    assert (ended.status, ended.failure) == (GenerationStatus.FAILED, unreadable)
+    assert chat.model.prompts == []
 
 
 async def test_nothing_of_it_is_cached(chat: Chat) -> None:

@@ -127,6 +127,15 @@ async def test_it_is_forgotten_once_it_was_kept_for_long_enough(
     await add_call(database, user)  # its id is free
 
 
+async def test_what_is_deleted_is_forgotten_soon(database: OpenUnitOfWork, user: UserId) -> None:
+    await answered(database, await add_call(database, user, a_call(kept_seconds=3600)))
+    async with database() as work:
+        await work.sessions.lock(SESSION, user)
+        await work.sessions.delete(SESSION)
+        await work.commit()
+    assert await forget(database) == [Forgotten(SESSION, user, was_there=False, contents=[])]
+
+
 async def test_what_is_being_answered_is_kept(database: OpenUnitOfWork, user: UserId) -> None:
     generation_id = await add_call(database, user, a_call(kept_seconds=OVER))
     assert await forget(database) == []

@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, text
 
 from domain.errors import DatabaseUnavailable
+from domain.generation import Failure
 from domain.identifiers import SessionId
 from domain.repositories import SessionPage
 from infrastructure.key_ring import KeyRing
@@ -19,7 +20,7 @@ from infrastructure.sql.migrate import alembic_config, is_current, migrate
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.tables import metadata
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
-from tests.builders import NOON, add_session, add_user
+from tests.builders import NOON, add_call, add_session, add_user
 from tests.infrastructure.statements import answer_a_message
 
 KEYS = KeyRing([bytes(32)])
@@ -138,6 +139,29 @@ async def test_two_processes_on_one_file_lose_no_update(
     assert session is not None
     assert session.message_count == 40
     await other.close()
+
+
+@pytest.mark.parametrize("stored", ["", "{", "null", '{"messages": [{"role": "nobody"}]}'])
+async def test_a_call_that_can_not_be_read_is_claimed_all_the_same(
+    database: SqliteDatabase, stored: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else it would be tried for ever."""
+    await migrate(database)
+    works = OpenSqlUnitOfWork(database, KEYS)
+    generation_id = await add_call(works, await add_user(works))
+
+    def spoil(connection: Connection) -> None:
+        connection.execute(text("UPDATE calls SET prompt = :stored"), {"stored": stored})
+
+    async with database.connect(read_only=False) as connection:
+        await connection.run_sync(spoil)
+        await connection.commit()
+    async with works() as work:
+        turn = await work.generations.claim(generation_id, 60)
+        await work.commit()
+    assert turn is not None
+    assert turn.given == Failure("internal_error", "What was asked can't be read any more.")
+    assert "can't be read" in caplog.text
 
 
 async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:

@@ -367,6 +367,8 @@ async def test_an_unknown_model_is_not_found(http: httpx.AsyncClient, stream: bo
     [
         ("GET", PATH, 405, "method_not_allowed"),
         ("POST", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/", 404, "not_found"),
+        ("GET", "/v1", 404, "not_found"),
         ("GET", "/v1/models/nobody", 404, "model_not_found"),
     ],
 )
