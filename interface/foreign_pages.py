@@ -22,6 +22,7 @@ EXPOSED: Final = (
     "Retry-After",
     "X-Generation-Id",
     "X-Request-ID",
+    "X-Session-Id",
 )
 """What scripts of allowed pages may read of an answer's headers, beside what they always may."""
 PREFLIGHT_SECONDS: Final = 600
