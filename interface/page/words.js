@@ -147,6 +147,7 @@ const PROBLEMS = {
   invalid_token: ["Please sign in again.", "请重新登录。"],
   foreign_origin: ["This is only possible from the server's own page.", "只能在服务器自己的页面上进行此操作。"],
   session_busy: ["An answer is being written; please wait for it or stop it.", "正在回答，请等待完成或先停止。"],
+  session_closed: ["This conversation takes no more messages.", "此对话不再接收消息。"],
   session_not_found: ["This conversation was deleted.", "此对话已被删除。"],
   generation_not_found: ["This answer does not exist any more.", "该回答已不存在。"],
   api_not_found: ["This model does not exist any more.", "该模型已不存在。"],

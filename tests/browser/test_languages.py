@@ -49,14 +49,20 @@ SAID = """async ([keys, codes]) => {
 }"""
 NEVER_HERE = {
     "answer_pending",
+    "answer_restarted",
+    "answer_stopped",
     "bad_request",
+    "context_length_exceeded",
     "foreign_host",
     "idempotency_conflict",
     "method_not_allowed",
     "not_found",
+    "previous_call_not_found",
+    "previous_call_unanswered",
     "token_not_found",
     "too_many_tokens",
     "unsupported_media_type",
+    "user_not_found",
 }
 """Errors of what the page does not ask for."""
 LATIN = re.compile(r"[A-Za-z]{2,}")

@@ -55,7 +55,7 @@ def install_openai_for_node(folder: Path) -> Path:
     npm = program("npm")
     asked = (npm, "install", OPENAI_NODE, "--no-audit", "--no-fund", "--prefix", str(folder))
     try:
-        made = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=120)
+        made = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=40)
         complaint = "" if made.returncode == 0 else made.stderr
     except subprocess.TimeoutExpired:
         complaint = "it takes too long"
