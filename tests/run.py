@@ -1,6 +1,6 @@
-"""All tests in less time: those in the browser, which mostly wait, run beside the others. What they
-print is shown afterwards. `python -m tests.run [options of pytest]`; `python -m pytest` runs the
-same tests one by one."""
+"""All tests in less time: those that need no server of ours, but a browser at most, run beside the
+others, which mostly wait. What they print is shown afterwards. `python -m tests.run [options of
+pytest]`; `python -m pytest` runs the same tests one by one."""
 
 import shutil
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-BROWSER: Final = "tests/browser"
+BESIDE: Final = ("tests/domain", "tests/application", "tests/interface", "tests/browser")
 NO_TESTS: Final = 5
 """What pytest says where options leave none: that is no failure if the other half has some."""
 
@@ -20,15 +20,15 @@ NO_TESTS: Final = 5
 def main(options: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="llm-chat-tests-") as folder, _Halves() as halves:
         # Nothing is written by both.
-        own = [f"--basetemp={folder}/files", "-o", "cache_dir=.pytest_cache/browser"]
+        own = [f"--basetemp={folder}/files", "-o", "cache_dir=.pytest_cache/beside"]
         printed = Path(folder, "printed")
         with printed.open("wb") as out:
-            beside = halves.start(BROWSER, *options, *own, out=out.fileno())
-        codes = [halves.start(f"--ignore={BROWSER}", *options).wait()]
+            beside = halves.start(*BESIDE, *options, *own, out=out.fileno())
+        codes = [halves.start(*(f"--ignore={each}" for each in BESIDE), *options).wait()]
         if beside.poll() is None:
-            print("The tests in the browser are not at their end yet.", flush=True)
+            print("The tests beside these are not at their end yet.", flush=True)
         codes.append(beside.wait())
-        print("\nThe tests in the browser:", flush=True)
+        print("\nThe tests beside these:", flush=True)
         with printed.open("rb") as said:
             shutil.copyfileobj(said, sys.stdout.buffer)
         sys.stdout.flush()

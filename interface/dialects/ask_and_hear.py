@@ -92,11 +92,12 @@ class AskAndHear:
     def _submission(self, request: Request) -> Submission:
         """Looked at as a whole before a guest is made for it. Raises InvalidInput,
         PersonaNotFound."""
-        query, header = request.query_params, request.headers.get("idempotency-key")
-        key = parse_key(header) or parse_key(query.get("idempotency_key"), "/idempotency_key")
+        query = request.query_params
+        in_header = parse_key(request.headers.get("idempotency-key"))
+        in_query = parse_key(query.get("idempotency_key"), "/idempotency_key")
         return Submission(
             clean_message(query.get("message", "")),
             persona=self.choose_role(query.get("role")),
-            idempotency_key=key,
+            idempotency_key=in_header or in_query,
             request_id=request_id_of(request.scope),
         )

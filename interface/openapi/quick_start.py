@@ -69,8 +69,9 @@ _OPERATIONS: Final = {
             Parameter(
                 "message",
                 "query",
-                "What is asked.",
-                {"type": "string", "minLength": 1, "maxLength": 32_000},
+                "What is asked: up to 32,000 characters, as far as an address holds them, which has"
+                " 64 KiB. Longer ones go to `/api/chat/message/stream`.",
+                {"type": "string", "minLength": 1},
                 required=True,
                 example="Which river is the longest?",
             ),

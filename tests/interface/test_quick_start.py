@@ -836,6 +836,13 @@ async def test_the_history_of_no_session_of_ones_own_is_not_found_and_makes_no_g
     assert doors.database.state == before
 
 
+async def test_a_bad_key_in_the_address_is_refused_also_beside_a_good_one(doors: Doors) -> None:
+    said, headers = "message=why%3F&idempotency_key=%20", {"Idempotency-Key": "good"}
+    reply = await ask(doors.app, "GET", "/chat/stream", said, headers, b"")
+    assert reply.status == 422
+    assert reply.json()["errors"][0]["pointer"] == "/idempotency_key"
+
+
 # The plain page
 
 
