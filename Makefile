@@ -65,8 +65,10 @@ export CLIENTS
 lock: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6,<8'
 	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --constraint requirements.lock --extra test --allow-unsafe \
-		--output-file requirements-test.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra test --extra tracing \
+		--allow-unsafe --output-file requirements-test.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra tracing \
+		--output-file requirements-tracing.lock pyproject.toml
 	$(BIN)/python -c "$$KEEP_MARKER"
 	$(BIN)/python -c "$$CLIENTS" | $(COMPILE) --output-file requirements-clients.lock -
 

@@ -17,6 +17,8 @@ class ChatError(Exception):
 
     code: ClassVar[str] = "internal_error"
     flaws: tuple[Flaw, ...] = ()
+    retry_after: float | None = None
+    """Seconds after which it is worth asking again, where that is known."""
 
 
 class InvalidInput(ChatError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Annotated, Final, NotRequired
 
 from pydantic import Field
@@ -54,6 +55,11 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "database_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "queue_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_streams": HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_answers": HTTPStatus.TOO_MANY_REQUESTS,
+    "token_budget_spent": HTTPStatus.TOO_MANY_REQUESTS,
+    "queue_full": HTTPStatus.SERVICE_UNAVAILABLE,
     "overloaded": HTTPStatus.SERVICE_UNAVAILABLE,
     "restarting": HTTPStatus.SERVICE_UNAVAILABLE,
     "upstream_error": HTTPStatus.BAD_GATEWAY,
@@ -91,6 +97,11 @@ class ProblemJson(TypedDict):
     code: str
     request_id: Annotated[str | None, Field(description="Finds the request in the server's log.")]
     errors: NotRequired[list[FlawJson]]
+    retry_after: NotRequired[
+        Annotated[
+            int, Field(description="Seconds to wait, as in `Retry-After`, which sockets lack.")
+        ]
+    ]
     session_id: NotRequired[
         Annotated[
             str, Field(description="If a message was accepted, and its answer is the matter.")
@@ -125,6 +136,9 @@ def problem(
 
 
 def problem_of(error: ChatError, instance: str | None, request_id: str | None) -> ProblemJson:
-    return problem(
+    shown = problem(
         error.code, str(error), instance=instance, request_id=request_id, flaws=error.flaws
     )
+    if error.retry_after is not None:
+        shown["retry_after"] = ceil(error.retry_after)
+    return shown

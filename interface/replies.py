@@ -53,7 +53,7 @@ def page_reply(
 def problem_reply(shown: ProblemJson) -> Response:
     headers = {}
     if shown["status"] in (429, 503):
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(shown.get("retry_after", RETRY_AFTER_SECONDS))
     if shown["status"] == 401:
         headers["WWW-Authenticate"] = _CHALLENGES.get(shown["code"], _CHALLENGE)
     return Response(
