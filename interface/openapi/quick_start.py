@@ -6,6 +6,7 @@ from interface.openapi.operation import (
     ANY_EVENTS,
     EVENT_STREAM,
     NO_CONTENT,
+    NO_ROOM,
     Answer,
     Area,
     Operation,
@@ -35,6 +36,7 @@ _NOT_ASKED: Final = (
     "session_closed",
     "idempotency_conflict",
     "answer_pending",
+    *NO_ROOM,
 )
 
 _OPERATIONS: Final = {
