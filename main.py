@@ -129,6 +129,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 Origins(settings.pages_origins, settings.only_name),
                 Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
                 Room(settings.most_answers_per_user, settings.queue_limit),
+                settings.most_streams_per_user,
             )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []

@@ -165,4 +165,6 @@ def test_where_people_must_sign_in_each_has_so_many_answers_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], most: int
 ) -> None:
     alone(tmp_path, monkeypatch, given)
-    assert read_settings().most_answers_per_user == most
+    settings = read_settings()
+    assert settings.most_answers_per_user == most
+    assert settings.most_streams_per_user == (500 if "AUTH_MODE" in given else 0)

@@ -31,7 +31,7 @@ _NOT_ACCEPTED: Final = (
     "idempotency_conflict",
     *NO_ROOM,
 )
-UNTOLD: Final = ("answer_pending", "generation_not_found")
+UNTOLD: Final = ("answer_pending", "generation_not_found", "too_many_streams")
 """Why an answer that was asked for can't be told: also if it was deleted meanwhile, or before the
 message was sent again under its key."""
 FAILED: Final = (

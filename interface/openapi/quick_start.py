@@ -36,6 +36,7 @@ _NOT_ASKED: Final = (
     "session_closed",
     "idempotency_conflict",
     "answer_pending",
+    "too_many_streams",
     *NO_ROOM,
 )
 

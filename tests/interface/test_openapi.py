@@ -114,7 +114,6 @@ def test_each_error_can_be_met_somewhere() -> None:
         "queue_unavailable",
         "rate_limited",
         "token_budget_spent",
-        "too_many_streams",
     }
     known = set(map(code_of, STATUS)) | {code for code in STATUS if code in told}
     assert told | elsewhere == known
