@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from interface.precautions import PRECAUTIONS
 from interface.problems import STATUS, problem
 from interface.wire.encoding import encode
 
@@ -14,10 +15,12 @@ def refusal(code: str, detail: str, request_id: str | None = None) -> bytes:
     """A whole HTTP answer, after which the connection is to be closed."""
     status = STATUS[code]
     body = encode(problem(code, detail, instance=None, request_id=request_id))
+    precautions = "".join(f"{name.decode()}: {said.decode()}\r\n" for name, said in PRECAUTIONS)
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         "content-type: application/problem+json\r\n"
         f"content-length: {len(body)}\r\n"
+        f"{precautions}"
         "connection: close\r\n\r\n"
     )
     return head.encode() + body

@@ -92,6 +92,7 @@ def problem_in(written: bytes) -> Any:
     head, _, body = written.partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json\r\n" in head
     assert b"content-length: %d\r\n" % len(body) in head
+    assert b"x-content-type-options: nosniff\r\n" in head
     assert head.endswith(b"connection: close")
     shown = json.loads(body)
     assert head.startswith(b"HTTP/1.1 %d " % shown["status"])

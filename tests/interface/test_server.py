@@ -5,9 +5,7 @@ import pytest
 from interface.server import UNHEARD_SECONDS, listen
 
 
-@pytest.mark.skipif(
-    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the platform has no such limit"
-)
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="it is Linux's")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_peer_that_takes_nothing_is_given_up_by_the_kernel(host: str) -> None:
     try:
