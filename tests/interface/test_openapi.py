@@ -108,6 +108,7 @@ def test_each_error_can_be_met_somewhere() -> None:
     told = {code for part in each_object(DOCUMENT) for code in part.get("x-codes", ())}
     elsewhere = {
         "answer_restarted",
+        "headers_too_large",
         "method_not_allowed",
         "not_found",
         "nothing_to_stop",
