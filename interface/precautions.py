@@ -8,9 +8,6 @@ PRECAUTIONS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
-    # Of what pages load without CORS, as a picture or a script. Those that are allowed to ask use
-    # CORS, and are not looked at by it (Fetch, 3.7).
-    (b"cross-origin-resource-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 

@@ -19,6 +19,9 @@ from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
 from infrastructure.upstreams.refusals import CountingRefused
 
+# By default it would write warnings that name no cause, and load whatever it could write them with.
+stamina.instrumentation.set_on_retry_hooks(())
+
 _CALLS: Final = 3
 """How often a server may be called for one answer: until its first piece, never after."""
 

@@ -169,12 +169,7 @@ generations = Table(
         sqlite_where=text("status IN ('queued', 'running')"),
         postgresql_where=text("status IN ('queued', 'running')"),
     ),
-    Index(
-        "ix_generations_user_active",
-        "user_id",
-        sqlite_where=text("status IN ('queued', 'running')"),
-        postgresql_where=text("status IN ('queued', 'running')"),
-    ),
+    Index("ix_generations_user_status", "user_id", "status"),
     Index(
         "ix_generations_session_active",
         "session_id",

@@ -88,7 +88,7 @@ async def test_a_page_of_another_origin_sends_nothing_and_hears_nothing(
 ) -> None:
     async with page_of(host) as origin:
         ada = await visit(None)
-        ada.expects("403", "blocked by CORS policy", *CUT)
+        ada.expects("403", "blocked by CORS policy", "frame-ancestors", *CUT)
         await ada.page.goto(origin)
         await ada.page.evaluate(SEND, chat.url)
         assert await ada.page.evaluate(HEAR, chat.url) == "refused"

@@ -232,7 +232,7 @@ def waits() -> Iterator[asyncio.Queue[float]]:
     planned: asyncio.Queue[float] = asyncio.Queue()
     instrumentation.set_on_retry_hooks([lambda details: planned.put_nowait(details.wait_for)])
     yield planned
-    instrumentation.set_on_retry_hooks(None)
+    instrumentation.set_on_retry_hooks(())
 
 
 @pytest.mark.parametrize(

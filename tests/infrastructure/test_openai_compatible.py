@@ -431,7 +431,7 @@ async def test_a_server_that_was_not_there_yet_is_called_again(make_model: MakeM
     instrumentation.set_on_retry_hooks([lambda details: begins.set()])
     async with upstream(begins=begins) as late:
         heard = await hear(make_model(base_url=late.base_url))
-    instrumentation.set_on_retry_hooks(None)
+    instrumentation.set_on_retry_hooks(())
     assert heard.text == "Hello"
     assert begins.is_set()
     assert len(late.calls) == 1
