@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from domain.base_url import clean_base_url
+from interface.client_address import Network, read_networks
 from interface.origins import ANY_ORIGIN, clean_origin
 
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
@@ -26,6 +27,14 @@ _SQLITE: Final = ("sqlite:///", "sqlite+aiosqlite:///")
 _POSTGRES: Final = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _proxies(text: str) -> str:
+    try:
+        read_networks(text)
+    except ValueError:
+        raise ValueError("must be addresses or networks with commas between") from None
+    return text
 
 
 class BadSettings(Exception):
@@ -65,6 +74,7 @@ class Settings(BaseSettings):
     upstream_private: PrivateHosts | None = None
     upstream_allowlist: str = ""
     allowed_origins: str = ""
+    trusted_proxies: Annotated[str, AfterValidator(_proxies)] = ""
     upstream_connect_seconds: Seconds = 5.0
     upstream_first_event_seconds: Seconds = 60.0
     upstream_gap_seconds: Seconds = 30.0
@@ -121,6 +131,11 @@ class Settings(BaseSettings):
         return frozenset(
             origin if origin == ANY_ORIGIN else clean_origin(origin) for origin in said if origin
         )
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """That are believed when they say from where a request comes."""
+        return read_networks(self.trusted_proxies)
 
     @property
     def only_name(self) -> str | None:
