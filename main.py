@@ -15,6 +15,7 @@ import uvloop
 
 from application.ports import OpenUnitOfWork
 from domain.errors import DatabaseUnavailable
+from domain.limits import Room
 from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.key_ring import BadEncryptionKeys
@@ -127,6 +128,8 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 file_limits(settings),
                 Origins(settings.pages_origins, settings.only_name),
                 Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
+                Room(settings.most_answers_per_user, settings.queue_limit),
+                settings.most_streams_per_user,
             )
             worker = worker_of(settings, ports) if answers else None
             draining: list[asyncio.Task[None]] = []

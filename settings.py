@@ -16,6 +16,8 @@ from interface.client_address import Network, read_networks
 from interface.origins import ANY_ORIGIN, clean_origin
 
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+DEFAULT_ANSWERS_PER_USER: Final = 200
+DEFAULT_STREAMS_PER_USER: Final = 500
 MIN_SECRET_KEY_CHARACTERS: Final = 32
 SECRETS_FOLDER: Final = Path("/run/secrets")
 """Where containers are given what should not be in their environment: a file a setting."""
@@ -88,6 +90,9 @@ class Settings(BaseSettings):
     sweep_seconds: Seconds = 2.0
     watchdog_seconds: Seconds = 5.0
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
+    answers_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    streams_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    queue_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
     simulated_delay: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.2
     simulated_chunks: Annotated[int, Field(ge=1, le=1_000_000)] = 400
     upload_dir: Path | None = None
@@ -123,6 +128,20 @@ class Settings(BaseSettings):
         if self.auth_mode is not None:
             return self.auth_mode is AuthMode.REQUIRED
         return not _is_loopback(self.host)
+
+    @property
+    def most_answers_per_user(self) -> int:
+        """Where nobody must sign in, all are the one user that the operator is."""
+        if self.answers_per_user is not None:
+            return self.answers_per_user
+        return DEFAULT_ANSWERS_PER_USER if self.sign_in_required else 0
+
+    @property
+    def most_streams_per_user(self) -> int:
+        """Likewise."""
+        if self.streams_per_user is not None:
+            return self.streams_per_user
+        return DEFAULT_STREAMS_PER_USER if self.sign_in_required else 0
 
     @property
     def pages_origins(self) -> frozenset[str]:

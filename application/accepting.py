@@ -10,6 +10,7 @@ from application.ports import Personas, UnitOfWork
 from domain.chat_session import ChatSession
 from domain.errors import IdempotencyConflict
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.limits import Room
 from domain.repositories import KeptRequest, NewGeneration
 
 
@@ -35,6 +36,7 @@ class StoreGeneration:
 
     choose_model: ChooseModel
     personas: Personas
+    room: Room
 
     async def __call__(
         self,
@@ -44,7 +46,10 @@ class StoreGeneration:
         accepted: Accepted,
         number: int,
     ) -> None:
-        """`number` is the question's in the conversation. Raises ModelNotFound, PersonaNotFound."""
+        """`number` is the question's in the conversation. Raises ModelNotFound, PersonaNotFound,
+        TooManyAnswers, QueueFull."""
+        if not self.room.is_endless:
+            self.room.refuse_beyond(await work.generations.unanswered(session.owner, self.room))
         model_name = wished.model_name or session.model_name
         if model_name is None:
             choice = self.choose_model.default(session.default_model)

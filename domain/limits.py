@@ -1,6 +1,12 @@
 """What is refused because too much is asked. Later it may not be: each says when to come again."""
 
+from dataclasses import dataclass
+from typing import Final
+
 from domain.errors import ChatError
+
+_SOON_SECONDS: Final = 5.0
+"""An answer takes about so long: then one less may wait."""
 
 
 class TooMuch(ChatError):
@@ -39,3 +45,35 @@ class QueueFull(TooMuch):
     """More waits to be answered than this server takes on, whoever asks."""
 
     code = "queue_full"
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """How many generations wait or are being answered: of one user, and how many wait in all."""
+
+    of_user: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """For how much there is room; 0 is no limit. Those that are accepted in the same moment do not
+    see each other, so it may be passed by as many as are accepted at once."""
+
+    answers_per_user: int = 0
+    waiting: int = 0
+
+    @property
+    def is_endless(self) -> bool:
+        return not (self.answers_per_user or self.waiting)
+
+    def refuse_beyond(self, found: Unanswered) -> None:
+        """Raises TooManyAnswers, QueueFull."""
+        if self.answers_per_user and found.of_user >= self.answers_per_user:
+            raise TooManyAnswers(
+                f"{self.answers_per_user} of your answers are being written or waited for;"
+                " wait for one, or stop it.",
+                _SOON_SECONDS,
+            )
+        if self.waiting and found.waiting >= self.waiting:
+            raise QueueFull("Too many messages wait to be answered; try again.", _SOON_SECONDS)

@@ -26,6 +26,7 @@ from domain.identifiers import (
     SignInId,
     UserId,
 )
+from domain.limits import Room, Unanswered
 from domain.message import Message
 from domain.position import Position
 from domain.prompt import Prompt
@@ -323,6 +324,9 @@ class Generations(Protocol):
     """Each change is one conditional update: None or False says that the condition did not hold."""
 
     async def add(self, new: NewGeneration) -> None: ...
+
+    async def unanswered(self, owner: UserId, room: Room) -> Unanswered:
+        """What is not over yet; counted up to where there is no room for more."""
 
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         """None if it does not exist, if its question or its session is deleted, or if it is

@@ -18,6 +18,9 @@ REFRESH_SECONDS: Final = 30 * 24 * 60 * 60
 LEEWAY_SECONDS: Final = 5
 """By which the clocks of two processes may differ."""
 
+MOST_ROTATIONS: Final = 2**31 - 1
+"""As far as databases count. Who refreshed once a second would come to it after 68 years."""
+
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "llm-chat"
 # RFC 8725, 3.12: what tells one kind of token from the other.
@@ -56,7 +59,7 @@ class JwtTokens:
     def read_refresh(self, token: Secret) -> Refresh:
         claims = self._read(_REFRESH, token)
         rotation = claims.get("n")
-        if type(rotation) is not int or rotation < 0:
+        if type(rotation) is not int or not 0 <= rotation < MOST_ROTATIONS:
             raise InvalidToken
         return Refresh(_user(claims), _sign_in(claims), rotation)
 

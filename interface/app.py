@@ -13,6 +13,7 @@ from interface.dialects.openai_errors import OpenAIErrors
 from interface.ending import CutAtTheEnd
 from interface.foreign_pages import NoForeignPages, open_to_pages
 from interface.origins import Origins
+from interface.precautions import Precautions
 from interface.replies import on_chat_error, on_fault, on_http_exception
 from interface.request_id import RequestIds
 
@@ -29,5 +30,5 @@ def build_app(routes: Sequence[BaseRoute], origins: Origins = NOBODY_ELSES) -> A
     # Allowed pages may read whatever is answered; of those that are not, nothing comes through to
     # where it is made.
     guarded = NoForeignPages(open_to_pages(app, origins), origins)
-    # Ids outside of all else, so that also the answer to a fault of ours has one.
-    return RequestIds(OpenAIErrors(guarded))
+    # Ids and precautions outside of all else, so that also the answer to a fault of ours has them.
+    return Precautions(RequestIds(OpenAIErrors(guarded)))

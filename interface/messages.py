@@ -15,6 +15,7 @@ from application.change_session import ClearHistory
 from application.follow_session import FollowGeneration
 from application.regenerate_answer import RegenerateAnswer
 from application.submit_message import Submission, SubmitMessage
+from domain.access import Caller
 from domain.errors import AnswerPending, DatabaseUnavailable, Flaw, InvalidInput
 from domain.generation import Failure, Generation
 from domain.identifiers import UserId
@@ -89,6 +90,10 @@ class MessageRoutes:
 
     async def send_and_wait(self, request: Request) -> Response:
         user = await self.who(request)
+        with self.streams.seats.of(user):
+            return await self._send_and_wait(request, user)
+
+    async def _send_and_wait(self, request: Request, user: UserId) -> Response:
         accepted = await self.submit_anywhere(request, user)
         try:
             answered = await unless_left(request, self.await_answer(user, accepted.generation_id))
@@ -112,6 +117,11 @@ class _SendAndFollow:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         caller = await self.messages.who.caller(request)
+        with self.messages.streams.seats.of(caller.user):
+            await self._send(request, send, caller)
+
+    async def _send(self, request: Request, send: Send, caller: Caller) -> None:
+        scope, receive = request.scope, request.receive
         accepted = await self.messages.submit_anywhere(request, caller.user)
         follow = self.messages.follow_generation
         try:

@@ -51,6 +51,7 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "api_key_unreadable": HTTPStatus.CONFLICT,
     "idempotency_conflict": HTTPStatus.UNPROCESSABLE_ENTITY,
     "payload_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "headers_too_large": HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "bad_request": HTTPStatus.BAD_REQUEST,
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "database_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,

@@ -21,6 +21,9 @@ IDLE_SECONDS: Final = 75
 """How long a connection is kept without a request. uvicorn's five seconds are those of httpx and of
 HAProxy's pool as well: the request that such a client sends just then finds its connection closed,
 and who may not send twice is told of a fault. The client is to be the first to close."""
+UNHEARD_SECONDS: Final = 30
+"""How long what is sent may wait for a peer that takes nothing, or is gone without a word. The
+kernel alone would try for a quarter of an hour, and for ever if the peer only does not read."""
 
 
 class Server(uvicorn.Server):
@@ -65,4 +68,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=2048)
     listening.setblocking(False)
+    user_timeout: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    if user_timeout is not None:  # accepted sockets inherit it
+        listening.setsockopt(socket.IPPROTO_TCP, user_timeout, UNHEARD_SECONDS * 1000)
     return listening

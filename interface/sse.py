@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Following
+from application.seats import Seats
 from application.visits import Visits
 from domain.access import Caller
 from domain.errors import ChatError
@@ -52,6 +53,7 @@ class Streams:
 
     heartbeats: Heartbeats
     visits: Visits
+    seats: Seats
 
     async def __call__(
         self,
@@ -100,8 +102,9 @@ class SseDoor:
         connection = HTTPConnection(scope)
         caller = await self.who.caller(connection, by_ticket=self.by_ticket)
         followed = connection.path_params[self.parameter]
-        async with self.follow(caller.user, followed, _cursor(connection)) as following:
-            await self.streams(scope, receive, send, caller, following)
+        with self.streams.seats.of(caller.user):
+            async with self.follow(caller.user, followed, _cursor(connection)) as following:
+                await self.streams(scope, receive, send, caller, following)
 
 
 def sse_routes(

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from application.follow_session import FollowSession
 from application.following import Following
 from application.open_session import OpenSession, Wishes
+from application.seats import Seat, Seats
 from application.stop_generation import StopGeneration
 from application.submit_message import Submission, SubmitMessage
 from application.visits import Visits
@@ -77,6 +78,7 @@ class WebSocketDoor:
     submit_message: SubmitMessage
     stop_generation: StopGeneration
     visits: Visits
+    seats: Seats
 
     def routes(self) -> list[BaseRoute]:
         return [WebSocketRoute("/ws", self)]
@@ -118,6 +120,7 @@ class _Socket:
     user: UserId = field(default=UserId(0), init=False)
     home: SessionId = field(default=SessionId(""), init=False)
     followed: "dict[SessionId, _Followed]" = field(default_factory=dict, init=False)
+    seat: Seat | None = field(default=None, init=False)
     closed: bool = field(default=False, init=False)
     dismissing: "asyncio.Task[None] | None" = field(default=None, init=False)
     heard: "count[int]" = field(default_factory=lambda: count(1), init=False)
@@ -128,6 +131,9 @@ class _Socket:
         try:
             caller = await self.door.who.caller(connection, by_ticket=True)
             self.user = caller.user
+            seat = self.door.seats.of(caller.user)
+            seat.__enter__()
+            self.seat = seat
             if given is None:
                 self.home = (await self.door.open_session(self.user, Wishes())).session.id
             else:
@@ -172,6 +178,8 @@ class _Socket:
         if self.dismissing is not None:
             self.dismissing.cancel()
             await asyncio.wait((self.dismissing,))
+        if self.seat is not None:
+            self.seat.__exit__()
         for session_id in list(self.followed):
             await self._unfollow(session_id)
 

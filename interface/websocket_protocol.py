@@ -15,16 +15,13 @@
 """
 
 import logging
-from typing import Final
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidMessage
 from websockets.frames import Frame
 
-_REFUSED_UPGRADE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
-)
+from interface.refusals import HEAD_TOO_LARGE, NOT_HTTP, refusal
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -75,7 +72,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._read_on()
 
     def _refuse_upgrade(self) -> None:
-        self.transport.write(_REFUSED_UPGRADE)
+        malformed = isinstance(self.conn.handshake_exc, InvalidMessage)  # else it is too long
+        self.transport.write(refusal(*(NOT_HTTP if malformed else HEAD_TOO_LARGE)))
         self.handshake_complete = self.close_sent = True
         self.transport.close()
 

@@ -50,6 +50,7 @@ from domain.identifiers import (
     SignInId,
     UserId,
 )
+from domain.limits import Room, Unanswered
 from domain.message import AnswerStatus, Message, Role
 from domain.persona import Persona
 from domain.position import Position
@@ -790,6 +791,14 @@ class FakeGenerations:
                 request_id=new.request_id,
             )
         )
+
+    async def unanswered(self, owner: UserId, room: Room) -> Unanswered:
+        alive = (GenerationStatus.QUEUED, GenerationStatus.RUNNING)
+        found = (row.generation for row in self.state.rows.values())
+        active = [each for each in found if each.status in alive]
+        own = [each for each in active if each.owner == owner]
+        waiting = [each for each in active if each.status is GenerationStatus.QUEUED]
+        return Unanswered(min(len(own), room.answers_per_user), min(len(waiting), room.waiting))
 
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         row = self.state.rows.get(generation_id)

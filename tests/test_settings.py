@@ -152,3 +152,21 @@ def test_only_an_open_server_on_a_loopback_address_is_asked_by_a_name_of_its_own
 ) -> None:
     alone(tmp_path, monkeypatch, {"HOST": host, "AUTH_MODE": auth_mode})
     assert read_settings().only_name == name
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [
+        ({}, 0),
+        ({"AUTH_MODE": "required"}, 200),
+        ({"AUTH_MODE": "required", "ANSWERS_PER_USER": "0"}, 0),
+        ({"ANSWERS_PER_USER": "7"}, 7),
+    ],
+)
+def test_where_people_must_sign_in_each_has_so_many_answers_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], most: int
+) -> None:
+    alone(tmp_path, monkeypatch, given)
+    settings = read_settings()
+    assert settings.most_answers_per_user == most
+    assert settings.most_streams_per_user == (500 if "AUTH_MODE" in given else 0)

@@ -17,6 +17,7 @@ from application.open_session import OpenSession
 from application.personas import ListPersonas
 from application.stop_generation import StopGeneration
 from application.submit_message import SubmitMessage
+from domain.limits import Room
 from wiring.given import Ports
 
 
@@ -41,12 +42,12 @@ class Behind:
     clear_strays: ClearStrays
 
 
-def build_behind(ports: Ports, followers: Followers, sync_timeout: float) -> Behind:
+def build_behind(ports: Ports, followers: Followers, sync_timeout: float, room: Room) -> Behind:
     """`sync_timeout`: seconds that a request waits for its whole answer."""
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
     announce, choose_model = AnnounceTo(ports.listeners), ChooseModel(models)
-    store_generation = StoreGeneration(choose_model, personas)
+    store_generation = StoreGeneration(choose_model, personas, room)
     end = EndGeneration(database, stream, ports.queue, announce)
     follow_generation = FollowGeneration(database, stream, followers)
     clear_strays = ClearStrays(database, ports.files)

@@ -9,8 +9,10 @@ from application.announce import AnnounceTo
 from application.clear_strays import ClearStrays
 from application.following import Followers
 from application.forget_sessions import ForgetSessions
+from application.seats import Seats
 from application.visits import RecheckCallers, Visits
 from application.watch_sessions import WatchSessions
+from domain.limits import Room
 from domain.uploaded_file import FileLimits
 from interface.app import build_app
 from interface.health import HealthRoutes
@@ -35,6 +37,7 @@ from wiring.doors import (
 )
 from wiring.given import Admission, Pages, Ports
 
+NO_LIMIT: Final = Room()
 STREAM_AWAY_WATCH_SECONDS: Final = 0.5
 """Between two looks at the database while it is what shows the answers."""
 
@@ -69,13 +72,16 @@ def build_web(
     file_limits: FileLimits,
     origins: Origins,
     pages: Pages,
+    room: Room = NO_LIMIT,
+    streams_per_user: int = 0,
 ) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer. `origins`: whose pages may
-    ask."""
+    ask. `streams_per_user`: at a time; 0 is no limit."""
     database, stream = ports.open_unit_of_work, ports.stream
     followers, heartbeats, visits = Followers(), Heartbeats(), Visits()
-    streams = Streams(heartbeats, visits)
-    behind = build_behind(ports, followers, sync_timeout)
+    seats = Seats(streams_per_user)
+    streams = Streams(heartbeats, visits, seats)
+    behind = build_behind(ports, followers, sync_timeout, room)
     who = build_asker(database, admission)
     caller_of_openai = build_asker(database, admission, any_key=True)
     health = HealthRoutes(database, ports.queue, stream)
@@ -86,6 +92,7 @@ def build_web(
         behind.submit_message,
         behind.stop_generation,
         visits,
+        seats,
     )
     routes = [
         *health.routes(),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -27,6 +28,7 @@ from sqlalchemy import (
 from domain.conversation import Mark
 from domain.generation import Ending, Failure, Generation, GenerationStatus, Progress
 from domain.identifiers import GenerationId, SessionId, UserId
+from domain.limits import Room, Unanswered
 from domain.message import Message, Role
 from domain.prompt import Prompt
 from domain.repositories import Finished, NewGeneration, Renewal, Turn
@@ -92,6 +94,23 @@ _ADD = insert(generations).values(
     fence=0,
     cancel_requested=False,
     created_at=now_ms(),
+)
+_UNANSWERED = select(
+    select(func.count())
+    .select_from(
+        select(literal(1))
+        .where(generations.c.user_id == bindparam("owner"), is_active(generations))
+        .limit(bindparam("most_of_user"))
+        .subquery()
+    )
+    .scalar_subquery()
+    .label("of_user"),
+    select(func.count())
+    .select_from(
+        select(literal(1)).where(is_queued(generations)).limit(bindparam("most_waiting")).subquery()
+    )
+    .scalar_subquery()
+    .label("waiting"),
 )
 _FIND = with_answer.where(this, generations.c.user_id == bindparam("owner"), is_visible)
 _CLAIM = (
@@ -193,6 +212,16 @@ class SqlGenerations(Repository):
             "request_id": new.request_id,
         }
         connection.execute(_ADD, values)
+
+    @statement
+    def unanswered(self, connection: Connection, owner: UserId, room: Room) -> Unanswered:
+        values = {
+            "owner": owner,
+            "most_of_user": room.answers_per_user,
+            "most_waiting": room.waiting,
+        }
+        row = connection.execute(_UNANSWERED, values).one()
+        return Unanswered(row.of_user, row.waiting)
 
     @statement
     def find(

@@ -170,6 +170,12 @@ generations = Table(
         postgresql_where=text("status IN ('queued', 'running')"),
     ),
     Index(
+        "ix_generations_user_active",
+        "user_id",
+        sqlite_where=text("status IN ('queued', 'running')"),
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+    Index(
         "ix_generations_session_active",
         "session_id",
         "number",

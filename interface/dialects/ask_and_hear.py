@@ -39,6 +39,11 @@ class AskAndHear:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         asker = await self.who.caller(request)
+        with self.streams.seats.of(asker.user):
+            await self._hear(request, send, asker)
+
+    async def _hear(self, request: Request, send: Send, asker: Caller) -> None:
+        scope, receive = request.scope, request.receive
         said = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
         accepted = None
         if said:

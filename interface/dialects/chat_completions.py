@@ -11,6 +11,7 @@ from application.accepting import Accepted
 from application.await_answer import AwaitAnswer
 from application.follow_session import FollowGeneration
 from application.submit_call import SubmitCall
+from domain.access import Caller
 from domain.errors import AnswerPending, DatabaseUnavailable
 from domain.generation import GenerationStatus
 from domain.identifiers import UserId
@@ -45,6 +46,11 @@ class ChatCompletions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         caller = await self.who.caller(request)
+        with self.streams.seats.of(caller.user):
+            await self._call(request, send, caller)
+
+    async def _call(self, request: Request, send: Send, caller: Caller) -> None:
+        scope, receive = request.scope, request.receive
         body = parse_body(ChatCompletionBody, await read_body(request))
         key = parse_key(request.headers.get("idempotency-key"))
         request_id = request_id_of(scope)

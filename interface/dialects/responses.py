@@ -152,8 +152,13 @@ class _Create:
     responses: Responses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request, doors = Request(scope, receive), self.responses
-        caller = await doors.who.caller(request)
+        request = Request(scope, receive)
+        caller = await self.responses.who.caller(request)
+        with self.responses.streams.seats.of(caller.user):
+            await self._create(request, send, caller)
+
+    async def _create(self, request: Request, send: Send, caller: Caller) -> None:
+        doors, scope, receive = self.responses, request.scope, request.receive
         body = parse_body(ResponseBody, await read_body(request))
         key = parse_key(request.headers.get("idempotency-key"))
         call, previous = body.call, _previous(body)
@@ -209,7 +214,8 @@ class _Retrieve:
         if place is None:
             await _whole(found)(scope, receive, send)
         else:
-            await self.responses.stream(request, send, caller, found, place, [])
+            with self.responses.streams.seats.of(caller.user):
+                await self.responses.stream(request, send, caller, found, place, [])
 
 
 def _whole(shown: ShownCall) -> Response:

@@ -3,6 +3,7 @@ from typing import Final
 from interface.openapi.operation import (
     EVENTS,
     NO_CONTENT,
+    NO_ROOM,
     Answer,
     Area,
     Operation,
@@ -28,8 +29,9 @@ _NOT_ACCEPTED: Final = (
     "session_busy",
     "session_closed",
     "idempotency_conflict",
+    *NO_ROOM,
 )
-UNTOLD: Final = ("answer_pending", "generation_not_found")
+UNTOLD: Final = ("answer_pending", "generation_not_found", "too_many_streams")
 """Why an answer that was asked for can't be told: also if it was deleted meanwhile, or before the
 message was sent again under its key."""
 FAILED: Final = (
@@ -113,6 +115,7 @@ MESSAGES: Final = Area(
                 "model_not_found",
                 "persona_not_found",
                 "idempotency_conflict",
+                *NO_ROOM,
             ],
         ),
         ("POST", "/api/chat/message"): Operation(

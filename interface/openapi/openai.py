@@ -9,6 +9,7 @@ from interface.openapi.operation import (
     ANY_EVENTS,
     EVENT_STREAM,
     JSON,
+    NO_ROOM,
     Answer,
     Area,
     ErrorShape,
@@ -18,7 +19,7 @@ from interface.openapi.operation import (
 from interface.openapi.parameters import IDEMPOTENCY_KEY
 
 ERRORS: Final = ErrorShape(ErrorJson, JSON, "ToOpenAI", code_of, status_of)
-NOT_CALLED: Final = ("model_not_found", "idempotency_conflict")
+NOT_CALLED: Final = ("model_not_found", "idempotency_conflict", *NO_ROOM)
 GENERATION_ID: Final = {
     "X-Generation-Id": "The answer, as the routes of generations know it: for taking up a stream"
     " that was cut, and for stopping it.",

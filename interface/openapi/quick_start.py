@@ -6,6 +6,7 @@ from interface.openapi.operation import (
     ANY_EVENTS,
     EVENT_STREAM,
     NO_CONTENT,
+    NO_ROOM,
     Answer,
     Area,
     Operation,
@@ -35,6 +36,8 @@ _NOT_ASKED: Final = (
     "session_closed",
     "idempotency_conflict",
     "answer_pending",
+    "too_many_streams",
+    *NO_ROOM,
 )
 
 _OPERATIONS: Final = {

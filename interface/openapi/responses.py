@@ -86,7 +86,7 @@ RESPONSES: Final = Area(
                     _NUMBER,
                 ),
             ],
-            errors=["generation_not_found"],
+            errors=["generation_not_found", "too_many_streams"],
         ),
         ("DELETE", "/v1/responses/{response_id}"): Operation(
             "delete_response",

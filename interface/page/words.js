@@ -159,6 +159,7 @@ const PROBLEMS = {
   file_unreadable: ["A file could not be read.", "无法读取文件。"],
   file_too_large: ["The file is too large.", "文件过大。"],
   payload_too_large: ["This is too large.", "内容过大。"],
+  headers_too_large: ["The browser sent too much with its request.", "浏览器的请求头过大。"],
   unsupported_file_type: ["Files of this type can't be read.", "不支持此类型的文件。"],
   too_many_files: ["This conversation has too many files.", "此对话的文件过多。"],
   storage_quota_exceeded: ["Your space for files is used up.", "您的文件空间已用完。"],

@@ -26,6 +26,7 @@ from application.watch_sessions import WatchSessions
 from domain.events import DomainEvent
 from domain.generation import Generation
 from domain.identifiers import GenerationId, SessionId, UserId
+from domain.limits import Room
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from infrastructure.memory.cache import MemoryCache
@@ -72,6 +73,7 @@ class Chat:
     happened: list[DomainEvent] = field(default_factory=list)
     files: FakeFileStore = field(default_factory=FakeFileStore)
     lease_seconds: float = 60
+    room: Room = field(default_factory=Room)
     window: ContextWindow = WINDOW
 
     def __post_init__(self) -> None:
@@ -90,7 +92,7 @@ class Chat:
 
     @property
     def store_generation(self) -> StoreGeneration:
-        return StoreGeneration(self.choose_model, self.personas)
+        return StoreGeneration(self.choose_model, self.personas, self.room)
 
     @property
     def announce(self) -> AnnounceTo:

@@ -23,6 +23,7 @@ from domain.errors import (
 from domain.events import MessageAccepted
 from domain.generation import GenerationStatus
 from domain.identifiers import FileId, SessionId, UserId
+from domain.limits import QueueFull, Room, TooManyAnswers
 from domain.repositories import KeptRequest
 from tests.application.conftest import Chat
 from tests.builders import add_session, add_user
@@ -229,3 +230,27 @@ async def test_of_two_equal_regenerations_at_once_the_second_finds_the_first(cha
     assert await racing(chat.user, chat.session_id, Wished(), "key") == first
     assert await chat.contents() == ["why?", "Hello"]
     assert chat.queue.requests == []
+
+
+async def test_beyond_the_room_for_answers_nothing_is_accepted_but_repeats(chat: Chat) -> None:
+    chat.room = Room(answers_per_user=1)
+    repeated = Submission("why?", idempotency_key="key-1")
+    accepted = await chat.submit(chat.user, None, repeated)
+    with pytest.raises(TooManyAnswers):
+        await chat.submit(chat.user, None, Submission("And how?"))
+    assert await chat.submit(chat.user, None, repeated) == accepted
+    bob = await add_user(chat.database, "bob")
+    await chat.submit(bob, None, Submission("why?"))
+    await chat.answer(await chat.take())
+    await chat.submit(chat.user, None, Submission("And how?"))
+
+
+async def test_a_full_queue_takes_nobodys_message(chat: Chat) -> None:
+    chat.room = Room(waiting=1)
+    await chat.ask()
+    bob = await add_user(chat.database, "bob")
+    with pytest.raises(QueueFull):
+        await chat.submit(bob, None, Submission("why?"))
+    with pytest.raises(QueueFull):
+        await chat.ask()
+    assert await chat.contents() == ["why?"]

@@ -15,6 +15,7 @@ from domain.generation import (
     Progress,
 )
 from domain.identifiers import GenerationId, SessionId, UserId
+from domain.limits import Room, Unanswered
 from domain.position import ORIGIN, Position
 from domain.repositories import Finished, Renewal
 from tests.builders import add_question, add_session, add_user, claim, completed, finish
@@ -864,3 +865,25 @@ async def test_an_end_forgets_what_was_saved(
     assert finished is not None
     assert finished.generation.progress is None
     assert (await find(database, saved.id, user)).progress is None
+
+
+async def test_what_is_unanswered_is_counted_by_user_and_in_all(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    """Up to where there is no room for more: nobody counts a million rows."""
+    bob = await add_user(database, "bob")
+    async with database(read_only=True) as work:
+        before = (await work.generations.unanswered(user, Room(9, 100_000))).waiting
+    answered = await add_question(database, user, session_id)
+    claimed = await claim(database, answered)
+    assert claimed is not None
+    await finish(database, claimed)
+    running = await add_question(database, user, await add_session(database, user, "session_2"))
+    assert await claim(database, running)
+    await add_question(database, user, session_id)
+    await add_question(database, bob, await add_session(database, bob, "session_3"))
+    async with database(read_only=True) as work:
+        count = work.generations.unanswered
+        assert await count(user, Room(9, 100_000)) == Unanswered(2, before + 2)
+        assert await count(bob, Room(9, 1)) == Unanswered(1, 1)
+        assert (await count(user, Room(1, 100_000))).of_user == 1

@@ -165,7 +165,7 @@ def test_no_claim_may_be_of_another_kind(tokens: JwtTokens, claims: dict[str, ob
     assert_refused(tokens, signed({**ACCESS, **claims}))
 
 
-@pytest.mark.parametrize("rotation", [None, -1, "3", 3.0, True, [3]])
+@pytest.mark.parametrize("rotation", [None, -1, "3", 3.0, True, [3], 2**31 - 1, 2**70])
 def test_a_rotation_is_a_whole_number(tokens: JwtTokens, rotation: object) -> None:
     claims = {**ACCESS, "aud": "llm-chat:refresh", "n": rotation}
     assert_refused(tokens, signed(claims))
@@ -269,5 +269,5 @@ def test_nothing_in_three_parts_is_a_token_or_a_fault(
 
 def test_the_longest_token_of_ours_is_read(clock: Clock) -> None:
     tokens = JwtTokens(SECRET_KEY, 900, now=clock)
-    longest = Refresh(UserId(2**63 - 1), SignInId("s" * 50), 2**31)
+    longest = Refresh(UserId(2**63 - 1), SignInId("s" * 50), 2**31 - 2)
     assert tokens.read_refresh(tokens.refresh(longest)) == longest

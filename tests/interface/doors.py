@@ -19,6 +19,7 @@ from application.submit_message import Submission, SubmitMessage
 from domain.access import Caller
 from domain.events import DomainEvent
 from domain.identifiers import GenerationId, SessionId, UserId
+from domain.limits import Room
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from domain.secret import Secret
@@ -136,7 +137,11 @@ class Doors:
         self.followers, self.heartbeats = web.followers, web.heartbeats
         choose_model = ChooseModel(self.models)
         self.submit = SubmitMessage(
-            database, self.queue, StoreGeneration(choose_model, self.personas), ids, announce
+            database,
+            self.queue,
+            StoreGeneration(choose_model, self.personas, Room()),
+            ids,
+            announce,
         )
         end = EndGeneration(database, stream, self.queue, announce)
         window = ContextWindow(messages=20, tokens=1_000, count=len)

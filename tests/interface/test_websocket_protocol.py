@@ -123,10 +123,18 @@ async def test_empty_fragments_are_not_collected() -> None:
     await stop(protocol)
 
 
-async def test_a_refused_upgrade_is_answered() -> None:
+@pytest.mark.parametrize(
+    ("header", "status", "code"),
+    [
+        (b"Cookie: " + b"y" * 9_000, 431, b"headers_too_large"),
+        (b"no header", 400, b"bad_request"),
+    ],
+)
+async def test_a_refused_upgrade_is_answered(header: bytes, status: int, code: bytes) -> None:
     protocol, transport = connected()
-    protocol.data_received(UPGRADE % (b"Cookie: " + b"y" * 9_000 + b"\r\n"))
-    assert transport.written.startswith(b"HTTP/1.1 431 ")
+    protocol.data_received(UPGRADE % (header + b"\r\n"))
+    assert transport.written.startswith(b"HTTP/1.1 %d " % status)
+    assert b'"code":"%b"' % code in transport.written
     assert transport.closed
     protocol.connection_lost(None)
 

@@ -1,0 +1,75 @@
+"""How much one may ask for at a time."""
+
+from pathlib import Path
+
+import httpx
+
+from tests.end_to_end.processes import hear_until, process, say
+
+
+async def test_a_user_waits_for_so_many_answers_at_a_time(tmp_path: Path) -> None:
+    async with (
+        process(tmp_path, ANSWERS_PER_USER="2", SIMULATED_DELAY="60") as server,
+        server.http() as http,
+        server.websocket() as socket,
+    ):
+        session_id = (await http.post("/api/chat/session")).json()["session_id"]
+
+        async def send(key: str) -> httpx.Response:
+            path = f"/api/chat/sessions/{session_id}/messages"
+            return await http.post(path, json={"message": key}, headers={"Idempotency-Key": key})
+
+        accepted = await send("key-1")
+        assert (accepted.status_code, (await send("key-2")).status_code) == (202, 202)
+        refused = await send("key-3")
+        problem = refused.json()
+        assert (refused.status_code, problem["code"]) == (429, "too_many_answers")
+        assert int(refused.headers["retry-after"]) == problem["retry_after"] >= 1
+        await say(socket, type="send", message="Hello")
+        told = (await hear_until(socket, "error"))[-1]["error"]
+        assert (told["code"], told["status"]) == ("too_many_answers", 429)
+        call = {"model": "simulated", "messages": [{"role": "user", "content": "Hello"}]}
+        called = await http.post("/v1/chat/completions", json=call)
+        assert (called.status_code, called.json()["error"]["type"]) == (429, "rate_limit_error")
+        # What was accepted before is answered as it was.
+        assert (await send("key-1")).json() == accepted.json()
+        for repeated in (await send("key-1"), await send("key-2")):
+            await http.post(f"/api/chat/generations/{repeated.json()['generation_id']}/cancel")
+
+
+async def test_a_user_follows_so_many_streams_at_a_time(tmp_path: Path) -> None:
+    async with (
+        process(tmp_path, STREAMS_PER_USER="2", SIMULATED_DELAY="0") as server,
+        server.http() as http,
+    ):
+        session_id = (await http.post("/api/chat/session")).json()["session_id"]
+        async with http.stream("GET", f"/sse/{session_id}") as stream:
+            assert stream.status_code == 200
+            async with server.websocket() as socket:
+                await hear_until(socket, "session")
+                refused = await http.get(f"/sse/{session_id}")
+                assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+                assert int(refused.headers["retry-after"]) == refused.json()["retry_after"] >= 1
+                sent = await http.post("/api/chat/message/stream", json={"message": "Hello"})
+                assert sent.status_code == 429
+                asked = await http.post("/api/chat/message", json={"message": "Hello"})
+                assert asked.status_code == 429
+                call = {"model": "simulated", "messages": [{"role": "user", "content": "Hello"}]}
+                called = await http.post("/v1/chat/completions", json=call)
+                assert called.json()["error"]["code"] == "too_many_streams"
+                responded = await http.post("/v1/responses", json={"input": "Hello"})
+                assert responded.json()["error"]["code"] == "too_many_streams"
+                assert (await http.get("/chat/stream?message=Hello")).status_code == 429
+                async with server.websocket() as third:
+                    told = (await hear_until(third, "error"))[-1]["error"]
+                    assert (told["code"], told["status"]) == ("too_many_streams", 429)
+                    await third.wait_closed()
+                    assert third.close_code == 1013
+                # Nothing of what was refused was accepted.
+                sessions = (await http.get("/api/chat/sessions")).json()["items"]
+                assert [each["message_count"] for each in sessions] == [0] * len(sessions)
+            # Its place is free as soon as the server has seen that it is gone.
+            told = "error"
+            while told == "error":
+                async with server.websocket() as socket:
+                    told = (await hear_until(socket, "session", "error"))[-1]["type"]
