@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     sweep_seconds: Seconds = 2.0
     watchdog_seconds: Seconds = 5.0
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
+    log_in_failures: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    registrations: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     answers_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     streams_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     queue_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
