@@ -10,8 +10,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from application.ports import Cache, EventStream, RequestQueue, WakeUps
+from application.ports import Cache, EventStream, RateLimiter, RequestQueue, WakeUps
 from domain.base_url import clean_base_url
+from domain.limits import Rate
 from domain.secret import Secret
 from infrastructure.argon2_passwords import Argon2Passwords
 from infrastructure.audit_log import write_audit_line
@@ -22,6 +23,7 @@ from infrastructure.key_file import make_key_file, read_key_file, read_secret_fi
 from infrastructure.key_ring import KeyRing, parse_keys
 from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
+from infrastructure.memory.rate_limiter import MemoryRateLimiter
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, simulated_models
@@ -37,6 +39,7 @@ from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from infrastructure.upstreams.connections import Connections
 from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
+from interface.client_address import ClientAddress
 from interface.repeat import repeat
 from settings import DEFAULT_OPENAI_BASE_URL, Settings
 from wiring.given import Admission, Ports
@@ -45,6 +48,9 @@ log = logging.getLogger("llm_chat")
 
 KEY_FILE: Final = "encryption.key"
 """Beside the database whose keys it seals, if that is a file elsewhere; else in `data/`."""
+GUESSES_SECONDS: Final = 300
+"""In which so many wrong passwords are allowed."""
+REGISTRATIONS_SECONDS: Final = 600
 PERSONAS_SECONDS: Final = 1.0
 """How often the personas' file is looked at."""
 SECRET_FILE: Final = "secret.key"  # noqa: S105 - where it is, not what it is
@@ -119,9 +125,20 @@ def open_admission(settings: Settings, *, embedded: bool) -> Iterator[Admission]
     passwords = Argon2Passwords()
     tokens = JwtTokens(secret, settings.access_token_seconds)
     try:
-        yield Admission(passwords, tokens, settings.sign_in_required)
+        yield Admission(
+            passwords,
+            tokens,
+            settings.sign_in_required,
+            ClientAddress(settings.proxies),
+            _rate("log-in", settings.log_in_failures, GUESSES_SECONDS),
+            _rate("register", settings.registrations, REGISTRATIONS_SECONDS),
+        )
     finally:
         passwords.close()
+
+
+def _rate(name: str, amount: int, seconds: int) -> Rate | None:
+    return Rate(name, amount, seconds) if amount else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +149,7 @@ class Exchange:
     stream: EventStream
     wake_ups: WakeUps
     cache: Cache
+    rate_limiter: RateLimiter
 
 
 @asynccontextmanager
@@ -141,12 +159,14 @@ async def open_exchange(settings: Settings, *, embedded: bool) -> AsyncIterator[
     url = settings.redis_url.get_secret_value()
     if url:
         async with open_redis(url, Keys()) as redis:
-            yield Exchange(redis.queue, redis.stream, redis.wake_ups, redis.cache)
+            yield Exchange(
+                redis.queue, redis.stream, redis.wake_ups, redis.cache, redis.rate_limiter
+            )
         return
     stream = MemoryEventStream(alone=not embedded)
     try:
         queue = MemoryRequestQueue(alone=not embedded)
-        yield Exchange(queue, stream, MemoryWakeUps(), MemoryCache())
+        yield Exchange(queue, stream, MemoryWakeUps(), MemoryCache(), MemoryRateLimiter())
     finally:
         stream.close()
 
@@ -190,6 +210,7 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             RandomIds(),
             DiskFileStore(settings.upload_folder),
             SubprocessDocumentReader(),
+            exchange.rate_limiter,
             [write_audit_line],
         )
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from domain.base_url import clean_base_url
+from interface.client_address import Network, read_networks
 from interface.origins import ANY_ORIGIN, clean_origin
 
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
@@ -28,6 +29,14 @@ _SQLITE: Final = ("sqlite:///", "sqlite+aiosqlite:///")
 _POSTGRES: Final = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _proxies(text: str) -> str:
+    try:
+        read_networks(text)
+    except ValueError:
+        raise ValueError("must be addresses or networks with commas between") from None
+    return text
 
 
 class BadSettings(Exception):
@@ -67,6 +76,7 @@ class Settings(BaseSettings):
     upstream_private: PrivateHosts | None = None
     upstream_allowlist: str = ""
     allowed_origins: str = ""
+    trusted_proxies: Annotated[str, AfterValidator(_proxies)] = ""
     upstream_connect_seconds: Seconds = 5.0
     upstream_first_event_seconds: Seconds = 60.0
     upstream_gap_seconds: Seconds = 30.0
@@ -80,6 +90,8 @@ class Settings(BaseSettings):
     sweep_seconds: Seconds = 2.0
     watchdog_seconds: Seconds = 5.0
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
+    log_in_failures: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    registrations: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     answers_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     streams_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     queue_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
@@ -140,6 +152,11 @@ class Settings(BaseSettings):
         return frozenset(
             origin if origin == ANY_ORIGIN else clean_origin(origin) for origin in said if origin
         )
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """That are believed when they say from where a request comes."""
+        return read_networks(self.trusted_proxies)
 
     @property
     def only_name(self) -> str | None:

@@ -12,6 +12,7 @@ from domain.conversation import Conversation
 from domain.events import DomainEvent
 from domain.file_type import FileKind
 from domain.identifiers import ApiId, FileKey, GenerationId, SessionId, SignInId
+from domain.limits import Rate, Standing
 from domain.message import Usage
 from domain.persona import Persona
 from domain.position import Position
@@ -375,3 +376,16 @@ class Tokens(Protocol):
 
     def read_refresh(self, token: Secret) -> Refresh:
         """Raises InvalidToken, likewise."""
+
+
+class RateLimiter(Protocol):
+    """Counts what is done too often, by who does it: within a window that moves on with time, and
+    that all processes share, as long as they can reach each other. While they can't, each counts
+    by itself. Neither method raises, and neither says that all is well because it can't count."""
+
+    async def hit(self, rate: Rate, key: str) -> Standing:
+        """Counts one more of this key, unless that would be too many: then it is not allowed, and
+        not counted."""
+
+    async def look(self, rate: Rate, key: str) -> Standing:
+        """Whether one more would be allowed. Counts nothing."""

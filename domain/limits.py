@@ -9,6 +9,25 @@ _SOON_SECONDS: Final = 5.0
 """An answer takes about so long: then one less may wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most so many within so many seconds, of what is called by this name."""
+
+    name: str
+    amount: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody stands: how many more there may be now, and after how many seconds there may be
+    one more than that."""
+
+    allowed: bool
+    remaining: int
+    reset_seconds: float
+
+
 class TooMuch(ChatError):
     """Come back after `retry_after` seconds; until then there is no use in it."""
 

@@ -14,9 +14,10 @@ from application.sign_in import (
     Register,
     SignedIn,
 )
-from domain.errors import ChatError, InvalidToken
+from domain.errors import ChatError, InvalidCredentials, InvalidToken
 from domain.secret import Secret
 from interface.asker import Asker
+from interface.attempts import Attempts
 from interface.bodies import read_body
 from interface.origins import is_own_page, refuse_foreign
 from interface.refresh_cookie import delete_cookie, read_cookie, set_cookie
@@ -36,6 +37,7 @@ class AccountRoutes:
     browsers send by themselves, only by our own page and by who is no browser."""
 
     who: Asker
+    attempts: Attempts
     register_user: Register
     log_in: LogIn
     refresh_sign_in: RefreshSignIn
@@ -56,13 +58,30 @@ class AccountRoutes:
 
     async def register(self, request: Request) -> Response:
         body, password = await _credentials(request)
-        signed_in = await self.register_user(body.username, password)
-        return _reply(request, signed_in, 201, cookie=body.cookie)
+        told = await self.attempts.before_registration(request)
+        try:
+            if told and told.refusal:
+                raise told.refusal
+            signed_in = await self.register_user(body.username, password)
+            reply = _reply(request, signed_in, 201, cookie=body.cookie)
+        except ChatError as error:
+            reply = await on_chat_error(request, error)
+        return told.on(reply) if told else reply
 
     async def login(self, request: Request) -> Response:
         body, password = await _credentials(request)
-        signed_in = await self.log_in(body.username, password)
-        return _reply(request, signed_in, cookie=body.cookie)
+        told = await self.attempts.before_log_in(request, body.username)
+        try:
+            if told and told.refusal:  # also for who has the right password: it is not looked at
+                raise told.refusal
+            signed_in = await self.log_in(body.username, password)
+            reply = _reply(request, signed_in, cookie=body.cookie)
+        except InvalidCredentials as error:
+            told = await self.attempts.failed(request, body.username)
+            reply = await on_chat_error(request, error)
+        except ChatError as error:
+            reply = await on_chat_error(request, error)
+        return told.on(reply) if told else reply
 
     async def refresh(self, request: Request) -> Response:
         token = parse_body(RefreshBody, await read_body(request)).token

@@ -76,6 +76,8 @@ async def accepted(_: Settings) -> None:
         ("ALLOWED_ORIGINS", "http://[1::2::3]"),
         ("ALLOWED_ORIGINS", "ws://app.example.com"),
         ("ALLOWED_ORIGINS", "https://"),
+        ("TRUSTED_PROXIES", "secret"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("UPLOAD_FILE_BYTES", "0"),
         ("UPLOAD_USER_BYTES", "much"),
         ("RETENTION_DAYS", "-1"),

@@ -22,10 +22,6 @@ from application.enter import EnterByName
 from application.files import DeleteFile, ListFiles, ReadContent, ReadFile
 from application.identify import MakeTicket
 from application.personas import ChooseDefaultPersona, ChooseRole, ListRoles
-from application.ports import (
-    Ids,
-    OpenUnitOfWork,
-)
 from application.read_call import ReadCall
 from application.regenerate_answer import RegenerateAnswer
 from application.sign_in import (
@@ -46,6 +42,7 @@ from interface.api_configs import ApiConfigRoutes
 from interface.api_tokens import ApiTokenRoutes
 from interface.asker import Asker
 from interface.assets import Shelf, assets_of
+from interface.attempts import Attempts
 from interface.dialects.ask_and_hear import AskAndHear
 from interface.dialects.chat_completions import ChatCompletions
 from interface.dialects.openai_models import OpenAIModelRoutes
@@ -72,13 +69,16 @@ def page_routes(pages: Pages) -> Sequence[BaseRoute]:
     return [*chat.routes(), *docs_routes(pages.docs), *PlainPageRoutes(pages.plain).routes()]
 
 
-def account_routes(
-    database: OpenUnitOfWork, ids: Ids, who: Asker, admission: Admission
-) -> Sequence[BaseRoute]:
+def account_routes(ports: Ports, who: Asker, admission: Admission) -> Sequence[BaseRoute]:
+    database, ids = ports.open_unit_of_work, ports.ids
     passwords, tokens = admission.passwords, admission.tokens
     begin = BeginSignIn(tokens, ids)
+    attempts = Attempts(
+        ports.rate_limiter, admission.address_of, admission.guesses, admission.registrations
+    )
     accounts = AccountRoutes(
         who,
+        attempts,
         Register(database, passwords, begin),
         LogIn(database, passwords, begin),
         RefreshSignIn(database, tokens),

@@ -14,10 +14,13 @@ from application.ports import (
     OpenUnitOfWork,
     PasswordHasher,
     Personas,
+    RateLimiter,
     RequestQueue,
     Tokens,
     WakeUps,
 )
+from domain.limits import Rate
+from interface.client_address import ClientAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Ports:
     ids: Ids
     files: FileStore
     documents: DocumentReader
+    rate_limiter: RateLimiter
     listeners: Sequence[Listener] = ()
 
 
@@ -48,8 +52,12 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How people prove who they are, and whether they must."""
+    """How people prove who they are, and whether they must; how often they may try, if that is
+    limited."""
 
     passwords: PasswordHasher
     tokens: Tokens
     required: bool
+    address_of: ClientAddress
+    guesses: Rate | None = None
+    registrations: Rate | None = None

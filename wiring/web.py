@@ -97,7 +97,7 @@ def build_web(
     routes = [
         *health.routes(),
         *page_routes(pages),
-        *account_routes(database, ports.ids, who, admission),
+        *account_routes(ports, who, admission),
         *session_routes(ports, who, behind),
         *message_routes(ports, who, behind, streams),
         *persona_routes(ports, who, behind),

@@ -26,5 +26,10 @@ class Keys:
         return f"{self.prefix}:config:{api_id}"
 
     @property
+    def rates(self) -> str:
+        """Before the keys of counters."""
+        return f"{self.prefix}:rates"
+
+    @property
     def wake_ups(self) -> bytes:
         return f"{self.prefix}:wake-ups".encode()

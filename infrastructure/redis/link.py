@@ -9,6 +9,7 @@ from infrastructure.redis.cache import RedisCache
 from infrastructure.redis.client import Client, close_client, open_client
 from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
+from infrastructure.redis.rate_limiter import RedisRateLimiter
 from infrastructure.redis.request_queue import RedisRequestQueue
 from infrastructure.redis.subscriber import Subscriber
 from infrastructure.redis.wake_ups import RedisWakeUps
@@ -28,6 +29,7 @@ class RedisLink:
     stream: RedisEventStream
     wake_ups: RedisWakeUps
     cache: RedisCache
+    rate_limiter: RedisRateLimiter
 
 
 @asynccontextmanager
@@ -47,4 +49,5 @@ async def open_redis(url: str, keys: Keys) -> AsyncIterator[RedisLink]:
         await subscriber.start(_START_SECONDS)
         wake_ups = RedisWakeUps(client, subscriber, keys)
         cache = RedisCache(client, keys, is_out=lambda: subscriber.away)
-        yield RedisLink(client, subscriber, queue, stream, wake_ups, cache)
+        rate_limiter = RedisRateLimiter(client, keys, is_out=lambda: subscriber.away)
+        yield RedisLink(client, subscriber, queue, stream, wake_ups, cache, rate_limiter)

@@ -12,6 +12,7 @@ from application.ports import (
     FileStore,
     OpenUnitOfWork,
     PasswordHasher,
+    RateLimiter,
     RequestQueue,
     WakeUps,
 )
@@ -20,6 +21,7 @@ from infrastructure.disk_file_store import DiskFileStore
 from infrastructure.key_ring import KeyRing
 from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
+from infrastructure.memory.rate_limiter import MemoryRateLimiter
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import dialects
@@ -110,6 +112,15 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
         return
     async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
         yield link.cache
+
+
+@pytest.fixture(params=["memory", *REDIS_URLS])
+async def rate_limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
+    if request.param == "memory":
+        yield MemoryRateLimiter()
+        return
+    async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
+        yield link.rate_limiter
 
 
 def some_keys() -> Keys:

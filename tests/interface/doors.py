@@ -19,7 +19,7 @@ from application.submit_message import Submission, SubmitMessage
 from domain.access import Caller
 from domain.events import DomainEvent
 from domain.identifiers import GenerationId, SessionId, UserId
-from domain.limits import Room
+from domain.limits import Rate, Room
 from domain.message import Usage
 from domain.prompt import ContextWindow, Prompt
 from domain.secret import Secret
@@ -28,7 +28,9 @@ from domain.user import LOCAL_USERNAME
 from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
+from infrastructure.memory.rate_limiter import MemoryRateLimiter
 from infrastructure.memory.wake_ups import MemoryWakeUps
+from interface.client_address import ClientAddress, Network
 from interface.origins import Origins
 from tests.builders import SECRET_KEY, SESSION, add_question, add_session, add_user, claim, sign_in
 from tests.fakes import (
@@ -102,6 +104,9 @@ class Doors:
     file_limits: FileLimits = field(default_factory=lambda: FileLimits(1_000, 3, 2_000))
     passwords: FakePasswords = field(default_factory=FakePasswords)
     sign_in_required: bool = False
+    proxies: tuple[Network, ...] = ()
+    guesses: Rate | None = None
+    registrations: Rate | None = None
     origins: Origins = field(default_factory=Origins)
     pages: Pages = field(
         default_factory=lambda: Pages(
@@ -125,10 +130,18 @@ class Doors:
             ids,
             self.files,
             FakeDocumentReader(),
+            MemoryRateLimiter(),
             announce.listeners,
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
-        admission = Admission(self.passwords, self.tokens, self.sign_in_required)
+        admission = Admission(
+            self.passwords,
+            self.tokens,
+            self.sign_in_required,
+            ClientAddress(self.proxies),
+            self.guesses,
+            self.registrations,
+        )
         web = build_web(
             ports, admission, self.sync_timeout, self.file_limits, self.origins, self.pages
         )

@@ -15,6 +15,8 @@ from domain.position import ORIGIN
 from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.jwt_tokens import JwtTokens
+from infrastructure.memory.rate_limiter import MemoryRateLimiter
+from interface.client_address import ClientAddress
 from interface.origins import Origins
 from interface.repeat import repeat
 from interface.worker import Worker
@@ -85,6 +87,7 @@ async def away(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Away]:
             CountingIds(),
             FakeFileStore(),
             FakeDocumentReader(),
+            MemoryRateLimiter(),
         )
         worker = build_worker(ports, ContextWindow(20, 1_000, len), 10, LONG, LONG)
         chat.scripted(talker := Talker())
@@ -140,7 +143,8 @@ async def test_what_is_finished_while_the_worker_ends_can_be_read_too(away: Away
 
 
 async def test_the_doors_look_often_while_the_stream_is_away(away: Away) -> None:
-    admission = Admission(FakePasswords(), JwtTokens(SECRET_KEY, access_seconds=900), False)
+    tokens = JwtTokens(SECRET_KEY, access_seconds=900)
+    admission = Admission(FakePasswords(), tokens, False, ClientAddress())
     web = build_web(
         away.ports, admission, LONG, FileLimits(1_000, 3, 2_000), Origins(), Pages({}, {}, b"")
     )

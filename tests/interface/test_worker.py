@@ -14,6 +14,7 @@ from domain.identifiers import GenerationId, SessionId
 from domain.position import ORIGIN, Position
 from domain.prompt import ContextWindow, Prompt
 from infrastructure.memory.cache import MemoryCache
+from infrastructure.memory.rate_limiter import MemoryRateLimiter
 from infrastructure.memory.request_queue import MemoryRequestQueue
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.fakes import CountingIds, FakeDocumentReader
@@ -97,6 +98,7 @@ async def answering(
         CountingIds(),
         doors.files,
         FakeDocumentReader(),
+        MemoryRateLimiter(),
     )
     worker = build_worker(ports, ContextWindow(20, 1_000, len), 10, LONG, LONG)
     worker.start()

@@ -1,0 +1,51 @@
+"""How often somebody may try to get in."""
+
+import hashlib
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from application.ports import RateLimiter
+from domain.limits import Rate
+from interface.client_address import ClientAddress
+from interface.rates import Counted, Told, hit, look
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Wrong passwords are counted three ways. Of a name from one address: this is who guesses. Of
+    an address: who guesses at many names. Of a name from anywhere: who guesses from many addresses;
+    this one is wide, for it can keep the owner of the name out too. What nobody is called is
+    counted like what somebody is, so nothing is learned of it."""
+
+    limiter: RateLimiter
+    address_of: ClientAddress
+    guesses: Rate | None
+    registrations: Rate | None
+
+    async def before_log_in(self, request: Request, username: str) -> Told | None:
+        return await look(self.limiter, self._guessed(request, username))
+
+    async def failed(self, request: Request, username: str) -> Told | None:
+        return await hit(self.limiter, self._guessed(request, username))
+
+    async def before_registration(self, request: Request) -> Told | None:
+        if self.registrations is None:
+            return None
+        return await hit(self.limiter, [(self.registrations, self.address_of(request))])
+
+    def _guessed(self, request: Request, username: str) -> Counted:
+        if self.guesses is None:
+            return ()
+        name, amount, seconds = self.guesses.name, self.guesses.amount, self.guesses.seconds
+        address, user = self.address_of(request), _digest(username)
+        return (
+            (self.guesses, f"{user} {address}"),
+            (Rate(f"{name}-address", 3 * amount, seconds), address),
+            (Rate(f"{name}-username", 10 * amount, 12 * seconds), user),
+        )
+
+
+def _digest(username: str) -> str:
+    """However it is written, and however long it is."""
+    return hashlib.sha256(username.strip().casefold().encode(errors="replace")).hexdigest()[:32]
