@@ -26,7 +26,11 @@ class SlidingWindow:
 
     async def _standing(self, rate: Rate, key: str, allowed: bool) -> Standing:
         reset_at, remaining = await self._counter.get_window_stats(_item(rate), key)
-        return Standing(allowed, remaining, max(0.0, reset_at - time.time()))
+        resets = reset_at - time.time()
+        if resets <= 0 and remaining < rate.amount:
+            # In the very moment in which a window begins the library takes its end for now.
+            resets = rate.seconds
+        return Standing(allowed, remaining, max(0.0, resets))
 
 
 def _item(rate: Rate) -> RateLimitItemPerSecond:
