@@ -51,6 +51,7 @@ KEY_FILE: Final = "encryption.key"
 GUESSES_SECONDS: Final = 300
 """In which so many wrong passwords are allowed."""
 REGISTRATIONS_SECONDS: Final = 600
+REQUESTS_SECONDS: Final = 60
 PERSONAS_SECONDS: Final = 1.0
 """How often the personas' file is looked at."""
 SECRET_FILE: Final = "secret.key"  # noqa: S105 - where it is, not what it is
@@ -132,6 +133,9 @@ def open_admission(settings: Settings, *, embedded: bool) -> Iterator[Admission]
             ClientAddress(settings.proxies),
             _rate("log-in", settings.log_in_failures, GUESSES_SECONDS),
             _rate("register", settings.registrations, REGISTRATIONS_SECONDS),
+            _rate("user", settings.most_requests_per_user, REQUESTS_SECONDS),
+            _rate("token", settings.most_requests_per_token, REQUESTS_SECONDS),
+            _rate("address", settings.most_requests_per_address, REQUESTS_SECONDS),
         )
     finally:
         passwords.close()

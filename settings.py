@@ -18,6 +18,10 @@ from interface.origins import ANY_ORIGIN, clean_origin
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_ANSWERS_PER_USER: Final = 200
 DEFAULT_STREAMS_PER_USER: Final = 500
+DEFAULT_REQUESTS_PER_USER: Final = 3_000
+DEFAULT_REQUESTS_PER_TOKEN: Final = 2_400
+DEFAULT_REQUESTS_PER_ADDRESS: Final = 600
+"""Of those that no user stands for."""
 MIN_SECRET_KEY_CHARACTERS: Final = 32
 SECRETS_FOLDER: Final = Path("/run/secrets")
 """Where containers are given what should not be in their environment: a file a setting."""
@@ -92,6 +96,9 @@ class Settings(BaseSettings):
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
     log_in_failures: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     registrations: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    requests_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    requests_per_token: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    requests_per_address: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     answers_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     streams_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     queue_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
@@ -133,17 +140,29 @@ class Settings(BaseSettings):
 
     @property
     def most_answers_per_user(self) -> int:
-        """Where nobody must sign in, all are the one user that the operator is."""
-        if self.answers_per_user is not None:
-            return self.answers_per_user
-        return DEFAULT_ANSWERS_PER_USER if self.sign_in_required else 0
+        return self._limit(self.answers_per_user, DEFAULT_ANSWERS_PER_USER)
 
     @property
     def most_streams_per_user(self) -> int:
-        """Likewise."""
-        if self.streams_per_user is not None:
-            return self.streams_per_user
-        return DEFAULT_STREAMS_PER_USER if self.sign_in_required else 0
+        return self._limit(self.streams_per_user, DEFAULT_STREAMS_PER_USER)
+
+    @property
+    def most_requests_per_user(self) -> int:
+        return self._limit(self.requests_per_user, DEFAULT_REQUESTS_PER_USER)
+
+    @property
+    def most_requests_per_token(self) -> int:
+        return self._limit(self.requests_per_token, DEFAULT_REQUESTS_PER_TOKEN)
+
+    @property
+    def most_requests_per_address(self) -> int:
+        return self._limit(self.requests_per_address, DEFAULT_REQUESTS_PER_ADDRESS)
+
+    def _limit(self, said: int | None, default: int) -> int:
+        """Where nobody must sign in, all are the one user that the operator is."""
+        if said is not None:
+            return said
+        return default if self.sign_in_required else 0
 
     @property
     def pages_origins(self) -> frozenset[str]:

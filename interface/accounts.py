@@ -58,30 +58,19 @@ class AccountRoutes:
 
     async def register(self, request: Request) -> Response:
         body, password = await _credentials(request)
-        told = await self.attempts.before_registration(request)
-        try:
-            if told and told.refusal:
-                raise told.refusal
-            signed_in = await self.register_user(body.username, password)
-            reply = _reply(request, signed_in, 201, cookie=body.cookie)
-        except ChatError as error:
-            reply = await on_chat_error(request, error)
-        return told.on(reply) if told else reply
+        await self.attempts.before_registration(request)
+        signed_in = await self.register_user(body.username, password)
+        return _reply(request, signed_in, 201, cookie=body.cookie)
 
     async def login(self, request: Request) -> Response:
         body, password = await _credentials(request)
-        told = await self.attempts.before_log_in(request, body.username)
+        await self.attempts.before_log_in(request, body.username)
         try:
-            if told and told.refusal:  # also for who has the right password: it is not looked at
-                raise told.refusal
             signed_in = await self.log_in(body.username, password)
-            reply = _reply(request, signed_in, cookie=body.cookie)
-        except InvalidCredentials as error:
-            told = await self.attempts.failed(request, body.username)
-            reply = await on_chat_error(request, error)
-        except ChatError as error:
-            reply = await on_chat_error(request, error)
-        return told.on(reply) if told else reply
+        except InvalidCredentials:
+            await self.attempts.failed(request, body.username)
+            raise
+        return _reply(request, signed_in, cookie=body.cookie)
 
     async def refresh(self, request: Request) -> Response:
         token = parse_body(RefreshBody, await read_body(request)).token

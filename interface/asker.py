@@ -11,17 +11,28 @@ from domain.access import Caller
 from domain.errors import InvalidToken, NotSignedIn
 from domain.identifiers import UserId
 from domain.secret import Secret
+from interface.pace import Paces
 
 
 class Asker(Protocol):
-    """Both raise NotSignedIn, and InvalidToken for bad credentials of any kind."""
+    """Both raise NotSignedIn, InvalidToken for bad credentials of any kind, and RateLimited, unless
+    the request repeats one that was accepted under its idempotency `key`."""
 
-    async def __call__(self, connection: HTTPConnection, /) -> UserId:
+    async def __call__(self, connection: HTTPConnection, /, *, key: str | None = None) -> UserId:
         """The user behind a request or socket."""
 
-    async def caller(self, connection: HTTPConnection, /, *, by_ticket: bool = False) -> Caller:
+    async def caller(
+        self, connection: HTTPConnection, /, *, by_ticket: bool = False, key: str | None = None
+    ) -> Caller:
         """The same, and by what right: for what lasts longer than the request. Where it may be
         `by_ticket`, a ticket in the query counts if there is no Authorization header."""
+
+
+class Door(Protocol):
+    """Who is asking, however often."""
+
+    async def __call__(self, connection: HTTPConnection, /, *, by_ticket: bool) -> Caller:
+        """Raises NotSignedIn, InvalidToken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +65,7 @@ class OpenDoor:
     enter: EnterOpenly
     any_key: bool = False
 
-    async def __call__(self, connection: HTTPConnection, /) -> UserId:
-        return (await self.caller(connection)).user
-
-    async def caller(self, connection: HTTPConnection, /, *, by_ticket: bool = False) -> Caller:
+    async def __call__(self, connection: HTTPConnection, /, *, by_ticket: bool) -> Caller:
         try:
             caller = await self.credentials(connection, by_ticket=by_ticket)
         except InvalidToken:
@@ -73,11 +81,30 @@ class LockedDoor:
 
     credentials: ReadCredentials
 
-    async def __call__(self, connection: HTTPConnection, /) -> UserId:
-        return (await self.caller(connection)).user
-
-    async def caller(self, connection: HTTPConnection, /, *, by_ticket: bool = False) -> Caller:
+    async def __call__(self, connection: HTTPConnection, /, *, by_ticket: bool) -> Caller:
         caller = await self.credentials(connection, by_ticket=by_ticket)
         if caller is None:
             raise NotSignedIn
+        return caller
+
+
+@dataclass(frozen=True, slots=True)
+class PacedDoor:
+    """Where whoever asks may do so only so often, and who fails to come in likewise."""
+
+    door: Door
+    paces: Paces
+
+    async def __call__(self, connection: HTTPConnection, /, *, key: str | None = None) -> UserId:
+        return (await self.caller(connection, key=key)).user
+
+    async def caller(
+        self, connection: HTTPConnection, /, *, by_ticket: bool = False, key: str | None = None
+    ) -> Caller:
+        try:
+            caller = await self.door(connection, by_ticket=by_ticket)
+        except (NotSignedIn, InvalidToken):
+            await self.paces.of(connection, None).count(connection=connection)
+            raise
+        await self.paces.of(connection, caller).count(key, connection)
         return caller

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from application.ports import RateLimiter
 from domain.limits import Rate
 from interface.client_address import ClientAddress
-from interface.rates import Counted, Told, hit, look
+from interface.rates import Counted, Told, hit, look, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +23,19 @@ class Attempts:
     guesses: Rate | None
     registrations: Rate | None
 
-    async def before_log_in(self, request: Request, username: str) -> Told | None:
-        return await look(self.limiter, self._guessed(request, username))
+    async def before_log_in(self, request: Request, username: str) -> None:
+        """Raises RateLimited, also for who has the right password: it is not looked at."""
+        _tell(request, await look(self.limiter, self._guessed(request, username)))
 
-    async def failed(self, request: Request, username: str) -> Told | None:
-        return await hit(self.limiter, self._guessed(request, username))
+    async def failed(self, request: Request, username: str) -> None:
+        """This one is told that it was wrong; the next one may be refused."""
+        tell(request, await hit(self.limiter, self._guessed(request, username)))
 
-    async def before_registration(self, request: Request) -> Told | None:
-        if self.registrations is None:
-            return None
-        return await hit(self.limiter, [(self.registrations, self.address_of(request))])
+    async def before_registration(self, request: Request) -> None:
+        """Raises RateLimited."""
+        if self.registrations is not None:
+            counted = [(self.registrations, self.address_of(request))]
+            _tell(request, await hit(self.limiter, counted))
 
     def _guessed(self, request: Request, username: str) -> Counted:
         if self.guesses is None:
@@ -44,6 +47,12 @@ class Attempts:
             (Rate(f"{name}-address", 3 * amount, seconds), address),
             (Rate(f"{name}-username", 10 * amount, 12 * seconds), user),
         )
+
+
+def _tell(request: Request, told: Told | None) -> None:
+    tell(request, told)
+    if told is not None:
+        told.refuse()
 
 
 def _digest(username: str) -> str:

@@ -74,22 +74,22 @@ class MessageRoutes:
         return Response(status_code=204)
 
     async def send(self, request: Request) -> Response:
-        user = await self.who(request)
+        user = await self.who(request, key=_key(request))
         body = parse_body(SendBody, await read_body(request))
         submission = _submission(request, body)
         accepted = await self.submit_message(user, session_id_of(request), submission)
         return json_reply(accepted_json(accepted), 202)
 
     async def regenerate(self, request: Request) -> Response:
-        user = await self.who(request)
+        user = await self.who(request, key=_key(request))
         body = parse_body(RegenerateBody, await read_body(request))
         wished = Wished(body.model_name, body.persona, request_id_of(request.scope))
-        key = parse_key(request.headers.get("idempotency-key"))
+        key = parse_key(_key(request))
         accepted = await self.regenerate_answer(user, session_id_of(request), wished, key)
         return json_reply(accepted_json(accepted), 202)
 
     async def send_and_wait(self, request: Request) -> Response:
-        user = await self.who(request)
+        user = await self.who(request, key=_key(request))
         with self.streams.seats.of(user):
             return await self._send_and_wait(request, user)
 
@@ -116,7 +116,7 @@ class _SendAndFollow:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        caller = await self.messages.who.caller(request)
+        caller = await self.messages.who.caller(request, key=_key(request))
         with self.messages.streams.seats.of(caller.user):
             await self._send(request, send, caller)
 
@@ -139,9 +139,13 @@ def _submission(request: Request, body: SendBody) -> Submission:
         body.model_name,
         body.persona,
         body.files,
-        parse_key(request.headers.get("idempotency-key")),
+        parse_key(_key(request)),
         request_id_of(request.scope),
     )
+
+
+def _key(request: Request) -> str | None:
+    return request.headers.get("idempotency-key")
 
 
 def pending_reply(request: Request, error: AnswerPending, accepted: Accepted) -> Response:

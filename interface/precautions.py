@@ -1,8 +1,11 @@
-"""What every answer tells browsers not to do with it."""
+"""What every answer says beside itself: what browsers are not to do with it, and how who asks
+stands with what is counted."""
 
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from interface.rates import told_in
 
 PRECAUTIONS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -26,7 +29,7 @@ class Precautions:
                 headers = list(message.get("headers", ()))
                 said = {name.lower() for name, _ in headers}
                 headers += [header for header in PRECAUTIONS if header[0] not in said]
-                message["headers"] = headers
+                message["headers"] = [*headers, *told_in(scope)]
             await send(message)
 
         await self._app(scope, receive, send_with_care)

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from starlette.responses import Response
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from application.ports import RateLimiter
 from domain.limits import Rate, RateLimited, Standing
+
+Counted = Sequence[tuple[Rate, str]]
+"""Rates, each with the key that is counted by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,23 +21,19 @@ class Told:
     rate: Rate
     standing: Standing
 
+    def refuse(self) -> None:
+        """Raises RateLimited, if it is time to."""
+        if not self.standing.allowed:
+            seconds = self.standing.reset_seconds
+            when = max(1, ceil(seconds))
+            raise RateLimited(f"That was too often; try again in {when} s.", seconds)
+
     @property
-    def refusal(self) -> RateLimited | None:
-        if self.standing.allowed:
-            return None
-        seconds = self.standing.reset_seconds
-        return RateLimited(f"Too many attempts; try again in {max(1, ceil(seconds))} s.", seconds)
-
-    def on(self, reply: Response) -> Response:
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
         rate, standing = self.rate, self.standing
-        reset = ceil(standing.reset_seconds)
-        reply.headers["RateLimit-Policy"] = f'"{rate.name}";q={rate.amount};w={rate.seconds}'
-        reply.headers["RateLimit"] = f'"{rate.name}";r={standing.remaining};t={reset}'
-        return reply
-
-
-Counted = Sequence[tuple[Rate, str]]
-"""Rates, each with the key that is counted by it."""
+        policy = f'"{rate.name}";q={rate.amount};w={rate.seconds}'
+        now = f'"{rate.name}";r={standing.remaining};t={ceil(standing.reset_seconds)}'
+        return (b"ratelimit-policy", policy.encode()), (b"ratelimit", now.encode())
 
 
 async def look(limiter: RateLimiter, counted: Counted) -> Told | None:
@@ -42,8 +42,14 @@ async def look(limiter: RateLimiter, counted: Counted) -> Told | None:
 
 
 async def hit(limiter: RateLimiter, counted: Counted) -> Told | None:
-    """Likewise, and one more is counted of each."""
-    return _nearest([Told(rate, await limiter.hit(rate, key)) for rate, key in counted])
+    """Likewise, and one more is counted of each in their order, up to one that refuses: what is not
+    done for one rate uses up nothing of the next."""
+    told: list[Told] = []
+    for rate, key in counted:
+        told.append(Told(rate, await limiter.hit(rate, key)))
+        if not told[-1].standing.allowed:
+            break
+    return _nearest(told)
 
 
 def _nearest(told: Sequence[Told]) -> Told | None:
@@ -51,3 +57,16 @@ def _nearest(told: Sequence[Told]) -> Told | None:
     if refused:
         return max(refused, key=lambda each: each.standing.reset_seconds)
     return min(told, key=lambda each: each.standing.remaining, default=None)
+
+
+def tell(connection: HTTPConnection, told: Told | None) -> None:
+    """Have the answer say how who asks stands, whatever the answer is. Where several rates are
+    asked the last one has the word, and one that refuses is always the last."""
+    if told is not None:
+        connection.scope["told_rate"] = told
+
+
+def told_in(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
+    """Headers of an answer."""
+    told: Told | None = scope.get("told_rate")
+    return told.headers if told else ()

@@ -30,6 +30,7 @@ from domain.errors import (
 from domain.identifiers import SessionId, UserId
 from domain.position import Position
 from interface.asker import Asker
+from interface.pace import Pace, Paces
 from interface.problems import problem_of
 from interface.request_id import request_id_of
 from interface.wire.encoding import encode
@@ -79,6 +80,7 @@ class WebSocketDoor:
     stop_generation: StopGeneration
     visits: Visits
     seats: Seats
+    paces: Paces
 
     def routes(self) -> list[BaseRoute]:
         return [WebSocketRoute("/ws", self)]
@@ -121,6 +123,7 @@ class _Socket:
     home: SessionId = field(default=SessionId(""), init=False)
     followed: "dict[SessionId, _Followed]" = field(default_factory=dict, init=False)
     seat: Seat | None = field(default=None, init=False)
+    pace: Pace | None = field(default=None, init=False)
     closed: bool = field(default=False, init=False)
     dismissing: "asyncio.Task[None] | None" = field(default=None, init=False)
     heard: "count[int]" = field(default_factory=lambda: count(1), init=False)
@@ -131,6 +134,7 @@ class _Socket:
         try:
             caller = await self.door.who.caller(connection, by_ticket=True)
             self.user = caller.user
+            self.pace = self.door.paces.of(connection, caller)
             seat = self.door.seats.of(caller.user)
             seat.__enter__()
             self.seat = seat
@@ -153,9 +157,10 @@ class _Socket:
         if self.dismissing is not None:
             return
         try:
-            if text is None:
-                raise InvalidInput(Flaw("", "Send text frames, not binary ones."))
-            frame = parse_frame(text)
+            try:
+                frame = _parsed(text)
+            finally:
+                await self._count(frame)
             await self._obey(frame)
         except ChatError as error:
             key = frame.client_message_id if isinstance(frame, SendFrame) else None
@@ -187,6 +192,11 @@ class _Socket:
         if not self.closed:
             self.closed = True
             await self.transmit({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _count(self, frame: Frame | None) -> None:
+        """Raises RateLimited. None is one that can't be understood."""
+        if self.pace is not None and not isinstance(frame, PingFrame):
+            await self.pace.count(frame.client_message_id if isinstance(frame, SendFrame) else None)
 
     async def _obey(self, frame: Frame) -> None:
         match frame:
@@ -294,6 +304,13 @@ class _Socket:
     async def _send_text(self, text: str) -> None:
         if not self.closed:
             await self.transmit({"type": "websocket.send", "text": text})
+
+
+def _parsed(text: str | None) -> Frame:
+    """Raises InvalidInput."""
+    if text is None:
+        raise InvalidInput(Flaw("", "Send text frames, not binary ones."))
+    return parse_frame(text)
 
 
 @dataclass(slots=True, eq=False)

@@ -52,8 +52,8 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How people prove who they are, and whether they must; how often they may try, if that is
-    limited."""
+    """How people prove who they are, and whether they must; how often they may try that, and ask
+    for anything, if it is limited."""
 
     passwords: PasswordHasher
     tokens: Tokens
@@ -61,3 +61,6 @@ class Admission:
     address_of: ClientAddress
     guesses: Rate | None = None
     registrations: Rate | None = None
+    of_user: Rate | None = None
+    of_token: Rate | None = None
+    of_address: Rate | None = None

@@ -22,7 +22,7 @@ from interface.origins import Origins
 from interface.repeat import Hurry
 from interface.sse import Streams
 from interface.websocket import WebSocketDoor
-from wiring.asker import build_asker
+from wiring.asker import build_asker, build_paces
 from wiring.behind import build_behind
 from wiring.doors import (
     account_routes,
@@ -82,8 +82,9 @@ def build_web(
     seats = Seats(streams_per_user)
     streams = Streams(heartbeats, visits, seats)
     behind = build_behind(ports, followers, sync_timeout, room)
-    who = build_asker(database, admission)
-    caller_of_openai = build_asker(database, admission, any_key=True)
+    paces = build_paces(ports, admission)
+    who = build_asker(database, admission, paces)
+    caller_of_openai = build_asker(database, admission, paces, any_key=True)
     health = HealthRoutes(database, ports.queue, stream)
     socket = WebSocketDoor(
         who,
@@ -93,6 +94,7 @@ def build_web(
         behind.stop_generation,
         visits,
         seats,
+        paces,
     )
     routes = [
         *health.routes(),

@@ -38,7 +38,9 @@ class AskAndHear:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        asker = await self.who.caller(request)
+        query = request.query_params
+        key = request.headers.get("idempotency-key") or query.get("idempotency_key")
+        asker = await self.who.caller(request, key=key)
         with self.streams.seats.of(asker.user):
             await self._hear(request, send, asker)
 

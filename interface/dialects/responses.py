@@ -153,7 +153,8 @@ class _Create:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        caller = await self.responses.who.caller(request)
+        key = request.headers.get("idempotency-key")
+        caller = await self.responses.who.caller(request, key=key)
         with self.responses.streams.seats.of(caller.user):
             await self._create(request, send, caller)
 

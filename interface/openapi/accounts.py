@@ -6,10 +6,6 @@ from interface.wire.answers import SignedInJson, TicketJson, UserJson
 from interface.wire.request_bodies import CredentialsBody, RefreshBody
 
 _COOKIE: Final = {"Set-Cookie": "The refresh token, if it was asked to be in a cookie."}
-RATES: Final = {
-    "RateLimit": "How many more there may be now, and in how many seconds one more.",
-    "RateLimit-Policy": "How many there may be in how many seconds.",
-}
 _CREDENTIALS: Final[Mapping[str, Mapping[str, Any]]] = {
     "program": {"username": "grace", "password": "correct-horse-battery"},
 }
@@ -21,7 +17,7 @@ ACCOUNTS: Final = Area(
         ("POST", "/api/auth/register"): Operation(
             "register",
             "Make an account, and sign in",
-            {201: Answer("Signed in.", SignedInJson, headers=_COOKIE | RATES)},
+            {201: Answer("Signed in.", SignedInJson, headers=_COOKIE)},
             "`cookie` is for web pages: the refresh token is kept where no script can read it.",
             RequestBody(CredentialsBody, _CREDENTIALS),
             errors=["username_taken", "foreign_origin", "rate_limited", "overloaded"],
@@ -30,7 +26,7 @@ ACCOUNTS: Final = Area(
         ("POST", "/api/auth/login"): Operation(
             "log_in",
             "Sign in",
-            {200: Answer("Signed in.", SignedInJson, headers=_COOKIE | RATES)},
+            {200: Answer("Signed in.", SignedInJson, headers=_COOKIE)},
             body=RequestBody(CredentialsBody, _CREDENTIALS),
             errors=["invalid_credentials", "foreign_origin", "rate_limited", "overloaded"],
             access=Access.ANYBODY,

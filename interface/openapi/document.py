@@ -56,13 +56,17 @@ _COMMON: Final = (
     "foreign_host",
 )
 _MOST_IN_A_NAME: Final = 3
-_FOR_CALLERS: Final = ("not_signed_in", "invalid_token")
+_FOR_CALLERS: Final = ("not_signed_in", "invalid_token", "rate_limited")
 
 _HEADERS: Final[Mapping[str, str]] = {
     "X-Request-ID": "The name of the request: the one that was sent, or a new one.",
     "WWW-Authenticate": "How to say who you are.",
     "Retry-After": "Seconds after which it may be worth trying again.",
+    "RateLimit": "Where requests are counted: how many more there may be, and in how many"
+    " seconds one more than that.",
+    "RateLimit-Policy": "Likewise: how many there may be in how many seconds.",
 }
+_ON_ALL: Final = ("X-Request-ID", "RateLimit", "RateLimit-Policy")
 
 
 Key = tuple[str, str]
@@ -189,7 +193,7 @@ class _Document:
         }
         shown: Json = {
             "description": answer.description,
-            "headers": {**_header_references("X-Request-ID"), **headers},
+            "headers": {**_header_references(*_ON_ALL), **headers},
         }
         if answer.shape is not None:
             shapes = {answer.media_type: answer.shape, **answer.also}
@@ -220,7 +224,7 @@ class _Document:
         itself."""
         names = dict.fromkeys(map(told.name_of, codes))
         name = "Or".join(code.title().replace("_", "") for code in codes) + told.dialect
-        headers = ["X-Request-ID"]
+        headers = [*_ON_ALL]
         if status == HTTPStatus.UNAUTHORIZED:
             headers.append("WWW-Authenticate")
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):

@@ -73,3 +73,33 @@ async def test_a_user_follows_so_many_streams_at_a_time(tmp_path: Path) -> None:
             while told == "error":
                 async with server.websocket() as socket:
                     told = (await hear_until(socket, "session", "error"))[-1]["type"]
+
+
+async def test_what_is_asked_over_a_socket_is_counted_too(tmp_path: Path) -> None:
+    async with (
+        process(tmp_path, REQUESTS_PER_ADDRESS="4", SIMULATED_DELAY="60") as server,
+        server.websocket() as socket,
+    ):
+        session = (await hear_until(socket, "session"))[-1]["session_id"]
+        for key in ("key-1", "key-2"):
+            await say(socket, type="send", message="Hello", client_message_id=key)
+            await hear_until(socket, "accepted")
+        await say(socket, type="nonsense")
+        assert (await hear_until(socket, "error"))[-1]["error"]["code"] == "invalid_request"
+        for _ in range(5):
+            await say(socket, type="ping")
+            await hear_until(socket, "pong")
+        await say(socket, type="send", message="Hello", client_message_id="key-3")
+        told = (await hear_until(socket, "error"))[-1]
+        assert told["client_message_id"] == "key-3"
+        assert (told["error"]["code"], told["error"]["status"]) == ("rate_limited", 429)
+        assert 1 <= told["error"]["retry_after"] <= 60
+        await say(socket, type="nonsense")
+        assert (await hear_until(socket, "error"))[-1]["error"]["code"] == "rate_limited"
+        # Of those that were accepted each is answered as it was.
+        await say(socket, type="send", message="Hello", client_message_id="key-1")
+        assert (await hear_until(socket, "accepted"))[-1]["session_id"] == session
+        async with server.websocket() as other:
+            told = (await hear_until(other, "error"))[-1]["error"]
+            await other.wait_closed()
+            assert (told["code"], other.close_code) == ("rate_limited", 1013)

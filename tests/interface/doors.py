@@ -107,6 +107,9 @@ class Doors:
     proxies: tuple[Network, ...] = ()
     guesses: Rate | None = None
     registrations: Rate | None = None
+    of_user: Rate | None = None
+    of_token: Rate | None = None
+    of_address: Rate | None = None
     origins: Origins = field(default_factory=Origins)
     pages: Pages = field(
         default_factory=lambda: Pages(
@@ -141,6 +144,9 @@ class Doors:
             ClientAddress(self.proxies),
             self.guesses,
             self.registrations,
+            self.of_user,
+            self.of_token,
+            self.of_address,
         )
         web = build_web(
             ports, admission, self.sync_timeout, self.file_limits, self.origins, self.pages
