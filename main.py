@@ -55,6 +55,8 @@ QUIET: Final = (
 )
 BEAT_SECONDS: Final = 2.0
 """How often a worker shows that it lives."""
+SEATS_SECONDS: Final = 30.0
+"""How often it is said that this process's streams still go on."""
 STRAYS_SECONDS: Final = 60.0
 """How often contents that belong to no file are deleted."""
 RETENTION_SECONDS: Final = 600.0
@@ -105,6 +107,7 @@ def beside_web(settings: Settings, ports: Ports, web: Web) -> Iterator[Coroutine
     yield repeat(settings.watchdog_seconds, web.watch, jitter=0.1, hurry=web.hurry_to_watch)
     # With its jitter never later than that.
     yield repeat(settings.access_check_seconds * 0.9, web.recheck, jitter=0.1)
+    yield repeat(SEATS_SECONDS, web.seats.renew, jitter=0.1)
     yield repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5, at_once=True)
     forget = build_retention(ports, settings.retention_days)
     yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from application.ports import Cache, EventStream, RateLimiter, RequestQueue, WakeUps
+from application.ports import Cache, EventStream, RateLimiter, RequestQueue, TakenSeats, WakeUps
 from domain.base_url import clean_base_url
 from domain.limits import Rate
 from domain.secret import Secret
@@ -25,6 +25,7 @@ from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.rate_limiter import MemoryRateLimiter
 from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.memory.seats import MemorySeats
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, simulated_models
 from infrastructure.personas_file import FilePersonas
@@ -154,6 +155,7 @@ class Exchange:
     wake_ups: WakeUps
     cache: Cache
     rate_limiter: RateLimiter
+    seats: TakenSeats
 
 
 @asynccontextmanager
@@ -164,13 +166,19 @@ async def open_exchange(settings: Settings, *, embedded: bool) -> AsyncIterator[
     if url:
         async with open_redis(url, Keys()) as redis:
             yield Exchange(
-                redis.queue, redis.stream, redis.wake_ups, redis.cache, redis.rate_limiter
+                redis.queue,
+                redis.stream,
+                redis.wake_ups,
+                redis.cache,
+                redis.rate_limiter,
+                redis.seats,
             )
         return
     stream = MemoryEventStream(alone=not embedded)
     try:
         queue = MemoryRequestQueue(alone=not embedded)
-        yield Exchange(queue, stream, MemoryWakeUps(), MemoryCache(), MemoryRateLimiter())
+        wake_ups, rate_limiter = MemoryWakeUps(), MemoryRateLimiter()
+        yield Exchange(queue, stream, wake_ups, MemoryCache(), rate_limiter, MemorySeats())
     finally:
         stream.close()
 
@@ -215,6 +223,7 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             DiskFileStore(settings.upload_folder),
             SubprocessDocumentReader(),
             exchange.rate_limiter,
+            exchange.seats,
             [write_audit_line],
         )
 

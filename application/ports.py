@@ -11,7 +11,7 @@ from domain.api_config import ApiConfig
 from domain.conversation import Conversation
 from domain.events import DomainEvent
 from domain.file_type import FileKind
-from domain.identifiers import ApiId, FileKey, GenerationId, SessionId, SignInId
+from domain.identifiers import ApiId, FileKey, GenerationId, SessionId, SignInId, UserId
 from domain.limits import Rate, Standing
 from domain.message import Usage
 from domain.persona import Persona
@@ -389,3 +389,18 @@ class RateLimiter(Protocol):
 
     async def look(self, rate: Rate, key: str) -> Standing:
         """Whether one more would be allowed. Counts nothing."""
+
+
+class TakenSeats(Protocol):
+    """Which seats are taken in all processes together, as long as they can reach each other. While
+    they can't, each counts its own. Nothing raises."""
+
+    async def take(self, user: UserId, most: int) -> str | None:
+        """One more of this user's, if that makes at most so many; by this name it is left."""
+
+    def leave(self, user: UserId, seat: str) -> None:
+        """Others may know of it later. Never waits."""
+
+    async def renew(self) -> None:
+        """Those of this process are still taken. To be done every half a minute: others take a seat
+        for left of which they have heard nothing for three times as long."""

@@ -1,7 +1,7 @@
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
+from application.ports import TakenSeats
 from domain.identifiers import UserId
 from domain.limits import TooManyStreams
 
@@ -11,37 +11,41 @@ _SOON_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """How many streams, sockets and waiting requests of this process are each user's; 0 is no
-    limit to them. A seat is taken before anything is done for whoever asks, so those who come in
-    the same moment see each other."""
+    """How many streams, sockets and waiting requests each user may have at a time; 0 is no limit.
+    A seat is taken before anything is done for whoever asks."""
 
+    taken: TakenSeats
     most_per_user: int = 0
-    taken: "defaultdict[UserId, int]" = field(default_factory=lambda: defaultdict(int))
 
     def of(self, user: UserId) -> "Seat":
         return Seat(self, user)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seat:
     """Held for as long as its block lasts: an object, for a generator would cost each idle socket
     more."""
 
     seats: Seats
     user: UserId
+    name: str | None = field(default=None, init=False)
 
-    def __enter__(self) -> None:
+    async def __aenter__(self) -> None:
         """Raises TooManyStreams."""
-        taken, most = self.seats.taken, self.seats.most_per_user
-        if most and taken[self.user] >= most:
+        most = self.seats.most_per_user
+        if not most:
+            return
+        self.name = await self.seats.taken.take(self.user, most)
+        if self.name is None:
             raise TooManyStreams(
                 f"You follow {most} streams already, which is all one may; close one.",
                 _SOON_SECONDS,
             )
-        taken[self.user] += 1
 
-    def __exit__(self, *_: object) -> None:
-        taken = self.seats.taken
-        taken[self.user] -= 1
-        if not taken[self.user]:
-            del taken[self.user]
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        if self.name is not None:
+            self.seats.taken.leave(self.user, self.name)
+            self.name = None

@@ -90,7 +90,7 @@ class MessageRoutes:
 
     async def send_and_wait(self, request: Request) -> Response:
         user = await self.who(request, key=_key(request))
-        with self.streams.seats.of(user):
+        async with self.streams.seats.of(user):
             return await self._send_and_wait(request, user)
 
     async def _send_and_wait(self, request: Request, user: UserId) -> Response:
@@ -117,7 +117,7 @@ class _SendAndFollow:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         caller = await self.messages.who.caller(request, key=_key(request))
-        with self.messages.streams.seats.of(caller.user):
+        async with self.messages.streams.seats.of(caller.user):
             await self._send(request, send, caller)
 
     async def _send(self, request: Request, send: Send, caller: Caller) -> None:

@@ -102,9 +102,11 @@ class SseDoor:
         connection = HTTPConnection(scope)
         caller = await self.who.caller(connection, by_ticket=self.by_ticket)
         followed = connection.path_params[self.parameter]
-        with self.streams.seats.of(caller.user):
-            async with self.follow(caller.user, followed, _cursor(connection)) as following:
-                await self.streams(scope, receive, send, caller, following)
+        async with (
+            self.streams.seats.of(caller.user),
+            self.follow(caller.user, followed, _cursor(connection)) as following,
+        ):
+            await self.streams(scope, receive, send, caller, following)
 
 
 def sse_routes(

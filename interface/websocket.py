@@ -136,7 +136,7 @@ class _Socket:
             self.user = caller.user
             self.pace = self.door.paces.of(connection, caller)
             seat = self.door.seats.of(caller.user)
-            seat.__enter__()
+            await seat.__aenter__()
             self.seat = seat
             if given is None:
                 self.home = (await self.door.open_session(self.user, Wishes())).session.id
@@ -184,7 +184,7 @@ class _Socket:
             self.dismissing.cancel()
             await asyncio.wait((self.dismissing,))
         if self.seat is not None:
-            self.seat.__exit__()
+            self.seat.leave()
         for session_id in list(self.followed):
             await self._unfollow(session_id)
 

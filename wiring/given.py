@@ -16,6 +16,7 @@ from application.ports import (
     Personas,
     RateLimiter,
     RequestQueue,
+    TakenSeats,
     Tokens,
     WakeUps,
 )
@@ -38,6 +39,7 @@ class Ports:
     files: FileStore
     documents: DocumentReader
     rate_limiter: RateLimiter
+    seats: TakenSeats
     listeners: Sequence[Listener] = ()
 
 

@@ -9,6 +9,7 @@ from application.announce import AnnounceTo
 from application.clear_strays import ClearStrays
 from application.following import Followers
 from application.forget_sessions import ForgetSessions
+from application.ports import TakenSeats
 from application.seats import Seats
 from application.visits import RecheckCallers, Visits
 from application.watch_sessions import WatchSessions
@@ -56,6 +57,7 @@ class Web:
     visits: Visits
     recheck: RecheckCallers
     clear_strays: ClearStrays
+    seats: TakenSeats
 
 
 def build_retention(ports: Ports, days: float) -> ForgetSessions:
@@ -79,7 +81,7 @@ def build_web(
     ask. `streams_per_user`: at a time; 0 is no limit."""
     database, stream = ports.open_unit_of_work, ports.stream
     followers, heartbeats, visits = Followers(), Heartbeats(), Visits()
-    seats = Seats(streams_per_user)
+    seats = Seats(ports.seats, streams_per_user)
     streams = Streams(heartbeats, visits, seats)
     behind = build_behind(ports, followers, sync_timeout, room)
     paces = build_paces(ports, admission)
@@ -121,4 +123,5 @@ def build_web(
         visits,
         RecheckCallers(database, visits),
         behind.clear_strays,
+        ports.seats,
     )

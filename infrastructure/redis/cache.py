@@ -1,6 +1,5 @@
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -8,13 +7,14 @@ from application.ports import Recalled
 from domain.api_config import ApiConfig
 from domain.conversation import Conversation
 from domain.identifiers import ApiId, SessionId
+from infrastructure.redis.asking import Asking
 from infrastructure.redis.cache_codec import (
     decode_config,
     decode_conversation,
     encode_config,
     encode_conversation,
 )
-from infrastructure.redis.client import FAILURES, Client, said_by
+from infrastructure.redis.client import Client
 from infrastructure.redis.keys import Keys
 
 log = logging.getLogger(__name__)
@@ -25,9 +25,6 @@ KEEP_MS: Final = 600_000
 """As long as the stream of an ended answer is held, with its text."""
 _MOST_BYTES: Final = 64 * 1024
 """Of one conversation. Redis has only so much memory, which the streams need more."""
-_ANSWER_SECONDS: Final = 0.2
-_PAUSE_SECONDS: Final = 1.0
-"""After a failure nothing is asked for so long: by then it is known whether Redis is away."""
 
 
 class RedisCache:
@@ -41,9 +38,7 @@ class RedisCache:
         """`is_out` tells what is known of Redis otherwise."""
         self._client: Final = client
         self._keys: Final = keys
-        self._is_out: Final = is_out
-        self._clock: Final = clock
-        self._quiet_until = 0.0
+        self._ask: Final = Asking(log, "nothing is recalled", is_out, clock)
 
     async def recall(self, session_id: SessionId, api_id: ApiId | None) -> Recalled:
         conversation = self._keys.conversation(session_id)
@@ -80,18 +75,6 @@ class RedisCache:
 
     async def _forget(self, key: str) -> None:
         await self._ask(lambda: self._client.execute_command("DEL", key))
-
-    async def _ask(self, command: Callable[[], Awaitable[T]]) -> T | None:
-        """None also if Redis is away, or does not answer at once."""
-        if self._is_out() or self._clock() < self._quiet_until:
-            return None
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                return await command()
-        except FAILURES as error:
-            self._quiet_until = self._clock() + _PAUSE_SECONDS
-            log.debug("the cache is away: %s", said_by(error))
-            return None
 
 
 def _read(decode: Callable[[bytes], T], data: bytes | None) -> T | None:

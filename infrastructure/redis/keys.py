@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from domain.identifiers import ApiId, SessionId
+from domain.identifiers import ApiId, SessionId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class Keys:
 
     def config(self, api_id: ApiId) -> str:
         return f"{self.prefix}:config:{api_id}"
+
+    def seats(self, user: UserId) -> str:
+        return f"{self.prefix}:seats:{user}"
 
     @property
     def rates(self) -> str:

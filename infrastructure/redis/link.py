@@ -11,6 +11,7 @@ from infrastructure.redis.event_stream import RedisEventStream
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.rate_limiter import RedisRateLimiter
 from infrastructure.redis.request_queue import RedisRequestQueue
+from infrastructure.redis.seats import RedisSeats
 from infrastructure.redis.subscriber import Subscriber
 from infrastructure.redis.wake_ups import RedisWakeUps
 
@@ -30,6 +31,7 @@ class RedisLink:
     wake_ups: RedisWakeUps
     cache: RedisCache
     rate_limiter: RedisRateLimiter
+    seats: RedisSeats
 
 
 @asynccontextmanager
@@ -50,4 +52,6 @@ async def open_redis(url: str, keys: Keys) -> AsyncIterator[RedisLink]:
         wake_ups = RedisWakeUps(client, subscriber, keys)
         cache = RedisCache(client, keys, is_out=lambda: subscriber.away)
         rate_limiter = RedisRateLimiter(client, keys, is_out=lambda: subscriber.away)
-        yield RedisLink(client, subscriber, queue, stream, wake_ups, cache, rate_limiter)
+        seats = RedisSeats(client, keys, is_out=lambda: subscriber.away)
+        closing.push_async_callback(seats.close)
+        yield RedisLink(client, subscriber, queue, stream, wake_ups, cache, rate_limiter, seats)

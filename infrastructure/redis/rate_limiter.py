@@ -1,6 +1,5 @@
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
@@ -9,15 +8,12 @@ from limits.aio.storage.redis.redispy import RedispyBridge
 
 from domain.limits import Rate, Standing
 from infrastructure.memory.rate_limiter import MemoryRateLimiter
-from infrastructure.redis.client import FAILURES, Client, said_by
+from infrastructure.redis.asking import Asking
+from infrastructure.redis.client import Client
 from infrastructure.redis.keys import Keys
 from infrastructure.sliding_window import SlidingWindow
 
 log = logging.getLogger(__name__)
-
-_ANSWER_SECONDS: Final = 0.2
-_PAUSE_SECONDS: Final = 1.0
-"""After a failure Redis is not asked for so long: by then it is known whether it is away."""
 
 
 class RedisRateLimiter:
@@ -34,9 +30,7 @@ class RedisRateLimiter:
         """`is_out` tells what is known of Redis otherwise."""
         self._shared: Final = SlidingWindow(_Storage(client, keys.rates))
         self._local: Final = MemoryRateLimiter()
-        self._is_out: Final = is_out
-        self._clock: Final = clock
-        self._quiet_until = 0.0
+        self._ask: Final = Asking(log, "counting in this process alone", is_out, clock)
 
     async def hit(self, rate: Rate, key: str) -> Standing:
         shared = await self._ask(lambda: self._shared.hit(rate, key))
@@ -45,17 +39,6 @@ class RedisRateLimiter:
     async def look(self, rate: Rate, key: str) -> Standing:
         shared = await self._ask(lambda: self._shared.look(rate, key))
         return shared or await self._local.look(rate, key)
-
-    async def _ask(self, ask: Callable[[], Awaitable[Standing]]) -> Standing | None:
-        if self._is_out() or self._clock() < self._quiet_until:
-            return None
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                return await ask()
-        except FAILURES as error:
-            self._quiet_until = self._clock() + _PAUSE_SECONDS
-            log.info("counting in this process alone: %s", said_by(error))
-            return None
 
 
 class _Storage(RedisStorage):

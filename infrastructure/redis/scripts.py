@@ -100,3 +100,17 @@ redis.call('PEXPIRE', KEYS[2], {KEEP_REMOVED_MS})
 redis.call('PUBLISH', ARGV[1], '{REMOVED.decode()}')
 return {STORED}
 """)
+
+SIT: Final = Script("""
+-- KEYS: the seats of a user, each with the millisecond in which it is over. ARGV: for how many
+-- milliseconds, how many there may be in all, then the seats. Those that are taken are prolonged.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+for n = 3, #ARGV do
+  if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+  redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[n])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+""")

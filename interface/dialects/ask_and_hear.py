@@ -41,7 +41,7 @@ class AskAndHear:
         query = request.query_params
         key = request.headers.get("idempotency-key") or query.get("idempotency_key")
         asker = await self.who.caller(request, key=key)
-        with self.streams.seats.of(asker.user):
+        async with self.streams.seats.of(asker.user):
             await self._hear(request, send, asker)
 
     async def _hear(self, request: Request, send: Send, asker: Caller) -> None:

@@ -46,7 +46,7 @@ class ChatCompletions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         caller = await self.who.caller(request, key=request.headers.get("idempotency-key"))
-        with self.streams.seats.of(caller.user):
+        async with self.streams.seats.of(caller.user):
             await self._call(request, send, caller)
 
     async def _call(self, request: Request, send: Send, caller: Caller) -> None:

@@ -155,7 +155,7 @@ class _Create:
         request = Request(scope, receive)
         key = request.headers.get("idempotency-key")
         caller = await self.responses.who.caller(request, key=key)
-        with self.responses.streams.seats.of(caller.user):
+        async with self.responses.streams.seats.of(caller.user):
             await self._create(request, send, caller)
 
     async def _create(self, request: Request, send: Send, caller: Caller) -> None:
@@ -215,7 +215,7 @@ class _Retrieve:
         if place is None:
             await _whole(found)(scope, receive, send)
         else:
-            with self.responses.streams.seats.of(caller.user):
+            async with self.responses.streams.seats.of(caller.user):
                 await self.responses.stream(request, send, caller, found, place, [])
 
 

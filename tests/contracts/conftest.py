@@ -14,6 +14,7 @@ from application.ports import (
     PasswordHasher,
     RateLimiter,
     RequestQueue,
+    TakenSeats,
     WakeUps,
 )
 from infrastructure.argon2_passwords import Argon2Passwords
@@ -23,6 +24,7 @@ from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.rate_limiter import MemoryRateLimiter
 from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.memory.seats import MemorySeats
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import dialects
 from infrastructure.models.simulated import SimulatedLongModel, SimulatedModel
@@ -121,6 +123,15 @@ async def rate_limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimi
         return
     async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
         yield link.rate_limiter
+
+
+@pytest.fixture(params=["memory", *REDIS_URLS])
+async def seats(request: pytest.FixtureRequest) -> AsyncIterator[TakenSeats]:
+    if request.param == "memory":
+        yield MemorySeats()
+        return
+    async with open_redis(request.getfixturevalue(REDIS_URLS[request.param]), some_keys()) as link:
+        yield link.seats
 
 
 def some_keys() -> Keys:

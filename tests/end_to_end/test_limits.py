@@ -4,7 +4,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.end_to_end.processes import hear_until, process, say
+from tests import servers
+from tests.end_to_end.processes import SECRET_KEY, hear_until, process, say
 
 
 async def test_a_user_waits_for_so_many_answers_at_a_time(tmp_path: Path) -> None:
@@ -103,3 +104,54 @@ async def test_what_is_asked_over_a_socket_is_counted_too(tmp_path: Path) -> Non
             told = (await hear_until(other, "error"))[-1]["error"]
             await other.wait_closed()
             assert (told["code"], other.close_code) == ("rate_limited", 1013)
+
+
+async def test_two_processes_limit_together_and_each_by_itself_while_redis_is_out(
+    tmp_path: Path, postgres_url: str, redis_server: servers.Redis
+) -> None:
+    """T37, T46."""
+    shared = {
+        "AUTH_MODE": "required",
+        "DATABASE_URL": postgres_url,
+        "REDIS_URL": redis_server.url,
+        "STREAMS_PER_USER": "2",
+        "REQUESTS_PER_USER": "12",
+        "SECRET_KEY": SECRET_KEY,
+    }
+    async with (
+        process(tmp_path, "serve", **shared) as one,
+        process(tmp_path, "serve", **shared) as two,
+    ):
+        doors = (one, two)
+
+        async def token_of(name: str) -> str:
+            async with one.http() as http:
+                body = {"username": name, "password": "correct-horse-battery"}
+                token: str = (await http.post("/api/auth/register", json=body)).json()[
+                    "access_token"
+                ]
+            return token
+
+        async def passed(token: str, asked: int) -> int:
+            """How many requests do, of so many that take turns."""
+            statuses = []
+            for turn in range(asked):
+                async with doors[turn % 2].http(token) as http:
+                    statuses.append((await http.get("/api/auth/me")).status_code)
+            assert set(statuses) <= {200, 429}
+            return statuses.count(200)
+
+        ada = await token_of("ada")
+        async with one.http(ada) as http, two.http(ada) as other:
+            session_id = (await http.post("/api/chat/session")).json()["session_id"]
+            async with (
+                http.stream("GET", f"/sse/{session_id}") as first,
+                other.stream("GET", f"/sse/{session_id}") as second,
+            ):
+                assert (first.status_code, second.status_code) == (200, 200)
+                for each in (http, other):
+                    third = await each.get(f"/sse/{session_id}")
+                    assert (third.status_code, third.json()["code"]) == (429, "too_many_streams")
+        assert await passed(await token_of("bob"), 16) == 12
+        redis_server.kill()
+        assert await passed(await token_of("eve"), 40) == 24

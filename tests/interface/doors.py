@@ -29,6 +29,7 @@ from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.event_stream import MemoryEventStream
 from infrastructure.memory.rate_limiter import MemoryRateLimiter
+from infrastructure.memory.seats import MemorySeats
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from interface.client_address import ClientAddress, Network
 from interface.origins import Origins
@@ -134,6 +135,7 @@ class Doors:
             self.files,
             FakeDocumentReader(),
             MemoryRateLimiter(),
+            MemorySeats(),
             announce.listeners,
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)

@@ -16,6 +16,7 @@ from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.jwt_tokens import JwtTokens
 from infrastructure.memory.rate_limiter import MemoryRateLimiter
+from infrastructure.memory.seats import MemorySeats
 from interface.client_address import ClientAddress
 from interface.origins import Origins
 from interface.repeat import repeat
@@ -88,6 +89,7 @@ async def away(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Away]:
             FakeFileStore(),
             FakeDocumentReader(),
             MemoryRateLimiter(),
+            MemorySeats(),
         )
         worker = build_worker(ports, ContextWindow(20, 1_000, len), 10, LONG, LONG)
         chat.scripted(talker := Talker())

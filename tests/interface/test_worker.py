@@ -16,6 +16,7 @@ from domain.prompt import ContextWindow, Prompt
 from infrastructure.memory.cache import MemoryCache
 from infrastructure.memory.rate_limiter import MemoryRateLimiter
 from infrastructure.memory.request_queue import MemoryRequestQueue
+from infrastructure.memory.seats import MemorySeats
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from tests.fakes import CountingIds, FakeDocumentReader
 from tests.interface.clients import PATIENCE_SECONDS
@@ -99,6 +100,7 @@ async def answering(
         doors.files,
         FakeDocumentReader(),
         MemoryRateLimiter(),
+        MemorySeats(),
     )
     worker = build_worker(ports, ContextWindow(20, 1_000, len), 10, LONG, LONG)
     worker.start()
