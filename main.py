@@ -16,6 +16,7 @@ import uvloop
 from application.ports import OpenUnitOfWork
 from domain.errors import DatabaseUnavailable
 from domain.limits import Room
+from domain.meter import Meter
 from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.key_ring import BadEncryptionKeys
@@ -71,6 +72,7 @@ def worker_of(settings: Settings, ports: Ports) -> Worker:
         settings.worker_concurrency,
         settings.lease_seconds,
         settings.sweep_seconds,
+        Meter(estimate_tokens if settings.tokens_per_day else None),
     )
 
 
@@ -131,7 +133,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 file_limits(settings),
                 Origins(settings.pages_origins, settings.only_name),
                 Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
-                Room(settings.most_answers_per_user, settings.queue_limit),
+                Room(settings.most_answers_per_user, settings.queue_limit, settings.tokens_per_day),
                 settings.most_streams_per_user,
             )
             worker = worker_of(settings, ports) if answers else None

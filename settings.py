@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     requests_per_address: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     answers_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     streams_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    tokens_per_day: Annotated[int, Field(ge=0, le=10**15)] = 0
     queue_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
     simulated_delay: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.2
     simulated_chunks: Annotated[int, Field(ge=1, le=1_000_000)] = 400

@@ -47,7 +47,7 @@ class StoreGeneration:
         number: int,
     ) -> None:
         """`number` is the question's in the conversation. Raises ModelNotFound, PersonaNotFound,
-        TooManyAnswers, QueueFull."""
+        TooManyAnswers, QueueFull, TokenBudgetSpent."""
         if not self.room.is_endless:
             self.room.refuse_beyond(await work.generations.unanswered(session.owner, self.room))
         model_name = wished.model_name or session.model_name
@@ -55,6 +55,8 @@ class StoreGeneration:
             choice = self.choose_model.default(session.default_model)
         else:
             choice = await self.choose_model(work, session.owner, model_name)
+        if self.room.tokens_per_day and choice.api_id is None:
+            self.room.refuse_spent(await work.generations.spent_today(session.owner))
         if wished.persona is not None:
             self.personas.choose(wished.persona)
         await work.generations.add(

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from application.answer import Answer
@@ -21,11 +21,14 @@ from application.ports import (
 from application.recollect import Recollect
 from domain.errors import ChatError, DatabaseUnavailable
 from domain.generation import Ending, Failure, Generation, GenerationStatus
+from domain.meter import Meter
 from domain.prompt import Prompt
 
 log = logging.getLogger(__name__)
 
 TRUNCATED: Final = Failure("upstream_truncated", "The model's answer broke off.")
+
+NOTHING_COUNTS: Final = Meter()
 
 _CLOSE_SECONDS: Final = 5.0
 """How long a model's call may take to close before it is left to itself."""
@@ -41,6 +44,7 @@ class AnswerMessage:
     end: EndGeneration
     queue: RequestQueue
     recollect: Recollect
+    meter: Meter = NOTHING_COUNTS
 
     async def __call__(self, claimed: Claimed) -> None:
         claim, generation = claimed.claim, claimed.claim.generation
@@ -61,13 +65,23 @@ class AnswerMessage:
                     log.warning("%s failed: %s: %s", generation.id, failure.code, failure.detail)
                 top = await writer.flush()
                 # If it is broken, all of it comes once more, and the end after that.
-                ending = _ending(answer, failure, top.seq + (2 if writer.broken else 1))
+                ending = replace(
+                    _ending(answer, failure, top.seq + (2 if writer.broken else 1)),
+                    tokens=self._taken(claimed, answer, failure),
+                )
                 said = answer.so_far(generation, recovered=False)
                 ended = await self.end(generation, ending, said, writer, claimed.title)
                 if ended is None:
                     log.info("%s was ended by another worker", generation.id)
                 else:
                     await self.recollect.keep_answered(claimed.asked, ended)
+
+    def _taken(self, claimed: Claimed, answer: Answer, failure: Failure | None) -> int:
+        """Of the server's own models; and nothing by a model that did not come to speak."""
+        said = "".join(answer.reasoning) + "".join(answer.text)
+        if claimed.claim.generation.api_id is not None or (failure is not None and not said):
+            return 0
+        return self.meter.read(claimed.prompt, said, answer.finish.usage if answer.finish else None)
 
     async def _listen(
         self, claimed: Claimed, answer: Answer, writer: EventWriter

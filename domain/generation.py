@@ -92,7 +92,8 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an answer ended. `text` may be empty; a completed answer is stored even so."""
+    """How an answer ended. `text` may be empty; a completed answer is stored even so. `tokens` are
+    what it takes of what its owner may have in a day."""
 
     status: GenerationStatus
     text: str
@@ -100,6 +101,7 @@ class Ending:
     finish_reason: str | None = None
     usage: Usage | None = None
     failure: Failure | None = None
+    tokens: int = 0
 
     @property
     def keeps_answer(self) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.errors import ChatError
+from domain.meter import Spent
 
 _SOON_SECONDS: Final = 5.0
 """An answer takes about so long: then one less may wait."""
@@ -81,9 +82,12 @@ class Room:
 
     answers_per_user: int = 0
     waiting: int = 0
+    tokens_per_day: int = 0
+    """Of the server's own models, which it pays for."""
 
     @property
     def is_endless(self) -> bool:
+        """For answers; it may be that tokens are counted all the same."""
         return not (self.answers_per_user or self.waiting)
 
     def refuse_beyond(self, found: Unanswered) -> None:
@@ -96,3 +100,12 @@ class Room:
             )
         if self.waiting and found.waiting >= self.waiting:
             raise QueueFull("Too many messages wait to be answered; try again.", _SOON_SECONDS)
+
+    def refuse_spent(self, spent: Spent) -> None:
+        """Raises TokenBudgetSpent."""
+        if self.tokens_per_day and spent.tokens >= self.tokens_per_day:
+            raise TokenBudgetSpent(
+                f"Your answers took {self.tokens_per_day} tokens today, which is all one may have;"
+                " the next day begins at midnight UTC. Models of your own still answer.",
+                spent.seconds_left,
+            )

@@ -28,6 +28,7 @@ from domain.identifiers import (
 )
 from domain.limits import Room, Unanswered
 from domain.message import Message
+from domain.meter import Spent
 from domain.position import Position
 from domain.prompt import Prompt
 from domain.uploaded_file import FileText, HeldFiles, NewFile, UploadedFile
@@ -327,6 +328,10 @@ class Generations(Protocol):
 
     async def unanswered(self, owner: UserId, room: Room) -> Unanswered:
         """What is not over yet; counted up to where there is no room for more."""
+
+    async def spent_today(self, owner: UserId) -> Spent:
+        """What the owner's answers that have ended today say that they took, also if they are not
+        there any more."""
 
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         """None if it does not exist, if its question or its session is deleted, or if it is

@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
 from application.ports import ChatModel, Piece, Request, ServerModel, UnreadableDocument
@@ -52,6 +52,7 @@ from domain.identifiers import (
 )
 from domain.limits import Room, Unanswered
 from domain.message import AnswerStatus, Message, Role
+from domain.meter import Spent
 from domain.persona import Persona
 from domain.position import Position
 from domain.prompt import Prompt
@@ -123,6 +124,7 @@ class State:
     files: dict[FileId, "FileRow"] = field(default_factory=dict)
     strays: dict[FileKey, datetime] = field(default_factory=dict)
     calls: dict[SessionId, Call] = field(default_factory=dict)
+    spending: dict[tuple[UserId, date], int] = field(default_factory=dict)
     ticks: int = field(default=0, compare=False)
 
     def now(self) -> datetime:
@@ -800,6 +802,12 @@ class FakeGenerations:
         waiting = [each for each in active if each.status is GenerationStatus.QUEUED]
         return Unanswered(min(len(own), room.answers_per_user), min(len(waiting), room.waiting))
 
+    async def spent_today(self, owner: UserId) -> Spent:
+        now = self.state.now()
+        tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        tokens = self.state.spending.get((owner, now.date()), 0)
+        return Spent(tokens, (tomorrow - now).total_seconds())
+
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         row = self.state.rows.get(generation_id)
         if row is None or row.generation.owner != owner or not self._is_visible(row.generation):
@@ -996,6 +1004,8 @@ class FakeGenerations:
             answer_id = FakeMessages(self.state).add(
                 mine.session_id, mine.number + 1, Role.ASSISTANT, ending.text, mine.id, ending
             )
+        today = mine.owner, self.state.now().date()
+        self.state.spending[today] = self.state.spending.get(today, 0) + ending.tokens
         row.lease_until = None
         row.generation = replace(
             mine,

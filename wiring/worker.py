@@ -1,5 +1,5 @@
 from application.announce import AnnounceTo
-from application.answer_message import AnswerMessage
+from application.answer_message import NOTHING_COUNTS, AnswerMessage
 from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
@@ -8,6 +8,7 @@ from application.recollect import Recollect
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
 from application.sweep_generations import SweepGenerations
+from domain.meter import Meter
 from domain.prompt import ContextWindow
 from interface.worker import Worker
 from wiring.given import Ports
@@ -19,6 +20,7 @@ def build_worker(
     concurrency: int,
     lease_seconds: float,
     sweep_seconds: float,
+    meter: Meter = NOTHING_COUNTS,
 ) -> Worker:
     database, stream, queue = ports.open_unit_of_work, ports.stream, ports.queue
     announce = AnnounceTo(ports.listeners)
@@ -32,7 +34,7 @@ def build_worker(
         ClaimGeneration(
             database, choose_model, ports.personas, window, lease_seconds, announce, recollect
         ),
-        AnswerMessage(database, stream, claims, end, queue, recollect),
+        AnswerMessage(database, stream, claims, end, queue, recollect, meter),
         renew,
         ShowAgain(database, claims, renew),
         SweepGenerations(database, stream, end, claims, sweep_seconds),

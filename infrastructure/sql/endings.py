@@ -26,6 +26,7 @@ from infrastructure.sql.generation_rows import (
     to_generation,
 )
 from infrastructure.sql.messages import usage_to
+from infrastructure.sql.spending import spend
 from infrastructure.sql.tables import chat_messages as messages
 from infrastructure.sql.tables import chat_sessions as sessions
 from infrastructure.sql.tables import generations, is_active, is_queued, is_running, users
@@ -128,7 +129,9 @@ def end(
         return None
     answer_id = _add_answer(connection, row, ending) if ending.keeps_answer else None
     generation = to_generation(row, ending.text, answer_id)
-    return _finished(connection, generation, answers=0 if answer_id is None else 1)
+    finished = _finished(connection, generation, answers=0 if answer_id is None else 1)
+    spend(connection, generation.owner, ending.tokens)
+    return finished
 
 
 def end_waiting(connection: Connection, generation_id: GenerationId, fence: int) -> Finished:

@@ -30,6 +30,7 @@ from domain.generation import Ending, Failure, Generation, GenerationStatus, Pro
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.limits import Room, Unanswered
 from domain.message import Message, Role
+from domain.meter import Spent
 from domain.prompt import Prompt
 from domain.repositories import Finished, NewGeneration, Renewal, Turn
 from infrastructure.sql.calls import given_prompt
@@ -60,6 +61,7 @@ from infrastructure.sql.generation_rows import (
     with_its_answer,
 )
 from infrastructure.sql.messages import to_file_ids
+from infrastructure.sql.spending import spent_today
 from infrastructure.sql.tables import generations, is_active, is_queued, is_running, user_apis
 
 _other = generations.alias("other")
@@ -222,6 +224,10 @@ class SqlGenerations(Repository):
         }
         row = connection.execute(_UNANSWERED, values).one()
         return Unanswered(row.of_user, row.waiting)
+
+    @statement
+    def spent_today(self, connection: Connection, owner: UserId) -> Spent:
+        return spent_today(connection, owner)
 
     @statement
     def find(

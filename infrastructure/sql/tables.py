@@ -47,6 +47,16 @@ users = Table(
     Column("deleted_at", BigInteger),
 )
 
+# A user's last day, counted from 1970, on which an answer ended that counts, and what those of that
+# day took.
+spending = Table(
+    "spending",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Column("day", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+)
+
 sign_ins = Table(
     "sign_ins",
     metadata,

@@ -29,6 +29,8 @@ _PARAMETERS: Final[Mapping[str, str]] = {
     "context_length_exceeded": "input",
 }
 _WORTH_A_RETRY: Final = frozenset({429, 503})
+_SPENT: Final = "token_budget_spent"
+"""Not before tomorrow."""
 
 
 class ErrorDetailJson(TypedDict):
@@ -64,14 +66,16 @@ def openai_error(problem: ProblemJson) -> ErrorJson:
     return {
         "error": {
             "message": message,
-            "type": _type(status),
+            "type": _type(status, code),
             "param": parameter,
             "code": code_of(code),
         }
     }
 
 
-def _type(status: int) -> str:
+def _type(status: int, code: str) -> str:
+    if code == _SPENT:
+        return "insufficient_quota"
     if status == 429:
         return "rate_limit_error"
     return "server_error" if status >= 500 else "invalid_request_error"
@@ -122,7 +126,8 @@ class _Translating:
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["content-type"] = "application/json"
         headers["content-length"] = str(len(body))
-        if status not in _WORTH_A_RETRY:  # else OpenAI's clients ask twice more in any case
+        if status not in _WORTH_A_RETRY or problem["code"] == _SPENT:
+            # Else OpenAI's clients ask twice more in any case.
             headers["x-should-retry"] = "false"
         await self._send({**start, "status": status, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})

@@ -94,7 +94,7 @@ class ErrorShape:
     status_of: Callable[[str], HTTPStatus] = STATUS.__getitem__
 
 
-NO_ROOM: Final = ("too_many_answers", "queue_full")
+NO_ROOM: Final = ("too_many_answers", "token_budget_spent", "queue_full")
 """Why a message that would be accepted at another time is not."""
 PROBLEM: Final = ErrorShape(ProblemJson, "application/problem+json")
 

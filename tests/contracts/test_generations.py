@@ -887,3 +887,53 @@ async def test_what_is_unanswered_is_counted_by_user_and_in_all(
         assert await count(user, Room(9, 100_000)) == Unanswered(2, before + 2)
         assert await count(bob, Room(9, 1)) == Unanswered(1, 1)
         assert (await count(user, Room(1, 100_000))).of_user == 1
+
+
+async def test_what_answers_took_is_counted_by_user_for_today(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    bob = await add_user(database, "bob")
+
+    async def spent(owner: UserId) -> int:
+        async with database(read_only=True) as work:
+            found = await work.generations.spent_today(owner)
+        assert 0 < found.seconds_left <= 86_400
+        return found.tokens
+
+    assert await spent(user) == 0
+    for ending in (replace(completed(), tokens=7), replace(STOPPED, tokens=5)):
+        claimed = await claim(database, await add_question(database, user, session_id))
+        assert claimed is not None
+        await finish(database, claimed, ending)
+    assert (await spent(user), await spent(bob)) == (12, 0)
+    # It was taken, whatever becomes of what was said for it.
+    async with database() as work:
+        await work.sessions.delete(session_id)
+        await work.commit()
+    assert await spent(user) == 12
+
+
+async def test_an_end_that_is_not_stored_takes_nothing(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await claim(database, await add_question(database, user, session_id))
+    assert claimed is not None
+    async with database() as work:
+        ending = replace(completed(), tokens=7)
+        assert await work.generations.finish(claimed.id, claimed.fence - 1, ending) is None
+        assert await work.generations.finish(claimed.id, claimed.fence, ending) is not None
+    async with database(read_only=True) as work:
+        assert (await work.generations.spent_today(user)).tokens == 0
+
+
+async def test_answers_that_end_at_once_are_counted_all(
+    database: OpenUnitOfWork, user: UserId
+) -> None:
+    claims = []
+    for number in range(8):
+        session = await add_session(database, user, f"session_{number}")
+        claims.append(await claim(database, await add_question(database, user, session)))
+    ending = replace(completed(), tokens=3)
+    await asyncio.gather(*(finish(database, each, ending) for each in claims if each))
+    async with database(read_only=True) as work:
+        assert (await work.generations.spent_today(user)).tokens == 24

@@ -6,6 +6,7 @@ import httpx
 
 from tests import servers
 from tests.end_to_end.processes import SECRET_KEY, hear_until, process, say
+from tests.upstream import upstream
 
 
 async def test_a_user_waits_for_so_many_answers_at_a_time(tmp_path: Path) -> None:
@@ -155,3 +156,35 @@ async def test_two_processes_limit_together_and_each_by_itself_while_redis_is_ou
         assert await passed(await token_of("bob"), 16) == 12
         redis_server.kill()
         assert await passed(await token_of("eve"), 40) == 24
+
+
+async def test_a_user_has_so_many_tokens_a_day_of_the_servers_own_models(tmp_path: Path) -> None:
+    """What was taken stays taken: of calls, of sessions that are deleted, of answers that were
+    stopped. A repeat is answered, and so is whoever asks a model of one's own."""
+    async with (
+        upstream() as model,
+        process(tmp_path, TOKENS_PER_DAY="60", SIMULATED_DELAY="0") as server,
+        server.http() as http,
+    ):
+        own = {"name": "mine", "base_url": model.base_url, "model_name": "mine"}
+        assert (await http.post("/api/user/apis", json={**own, "api_key": "sk-1"})).is_success
+
+        async def ask(key: str, name: str = "simulated") -> httpx.Response:
+            body = {"message": "Hello", "model_name": name}
+            return await http.post("/api/chat/message", json=body, headers={"Idempotency-Key": key})
+
+        first = await ask("key-1")
+        assert first.status_code == 200
+        taken = first.json()["usage"]["prompt_tokens"] + first.json()["usage"]["completion_tokens"]
+        assert (await http.delete(f"/api/chat/sessions/{first.json()['session_id']}")).is_success
+        answered = [await ask(f"again-{number}") for number in range(60 // taken + 1)]
+        refused = answered[-1]
+        assert [each.status_code for each in answered[:-1]] == [200] * (60 // taken)
+        assert (refused.status_code, refused.json()["code"]) == (429, "token_budget_spent")
+        assert 1 <= int(refused.headers["retry-after"]) <= 86_400
+        call = {"model": "simulated", "messages": [{"role": "user", "content": "Hello"}]}
+        called = await http.post("/v1/chat/completions", json=call)
+        assert (called.status_code, called.json()["error"]["type"]) == (429, "insufficient_quota")
+        assert called.headers["x-should-retry"] == "false"
+        assert (await ask("again-0")).json() == answered[0].json()
+        assert (await ask("key-2", "mine")).status_code == 200

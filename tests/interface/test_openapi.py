@@ -113,7 +113,6 @@ def test_each_error_can_be_met_somewhere() -> None:
         "not_found",
         "nothing_to_stop",
         "queue_unavailable",
-        "token_budget_spent",
     }
     known = set(map(code_of, STATUS)) | {code for code in STATUS if code in told}
     assert told | elsewhere == known

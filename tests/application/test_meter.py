@@ -1,0 +1,86 @@
+"""What answers take of the tokens that a user may have in a day."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from application.ports import Finish, Piece, ReasoningPiece, TextPiece
+from application.submit_message import Submission
+from domain.errors import ModelFailed
+from domain.limits import Room, TokenBudgetSpent
+from domain.meter import Meter
+from domain.prompt import Prompt
+from tests.application.conftest import Chat, hello
+from tests.builders import a_new_api, add_api
+from tests.fakes import Script
+
+
+async def without_usage(_: Prompt) -> AsyncGenerator[Piece, None]:
+    yield ReasoningPiece("Hm")
+    yield TextPiece("Hello")
+    yield Finish("stop")
+
+
+async def breaking_off(_: Prompt) -> AsyncGenerator[Piece, None]:
+    yield TextPiece("Hel")
+    raise ModelFailed("upstream_error", "no")
+
+
+async def unreachable(prompt: Prompt) -> AsyncGenerator[Piece, None]:
+    if prompt.messages:
+        raise ModelFailed("upstream_unreachable", "no")
+    yield Finish("stop")
+
+
+async def spent(chat: Chat) -> int:
+    async with chat.database(read_only=True) as work:
+        return (await work.generations.spent_today(chat.user)).tokens
+
+
+async def answer(chat: Chat, text: str, meter: Meter) -> None:
+    await chat.ask(text)
+    await replace(chat.answer, meter=meter)(await chat.take())
+
+
+@pytest.mark.parametrize(
+    ("script", "tokens"),
+    [
+        (hello, 3),  # as the model says
+        (without_usage, len("why?") + len("HmHello")),
+        (breaking_off, len("why?") + len("Hel")),
+        (unreachable, 0),
+    ],
+)
+async def test_what_an_answer_took_is_counted(chat: Chat, script: Script, tokens: int) -> None:
+    chat.scripted(script)
+    await answer(chat, "why?", Meter(len))
+    assert await spent(chat) == tokens
+
+
+async def test_nothing_is_counted_unless_it_is_wished(chat: Chat) -> None:
+    await answer(chat, "why?", Meter())
+    assert await spent(chat) == 0
+
+
+async def test_who_pays_for_a_model_may_ask_it(chat: Chat) -> None:
+    chat.room = Room(tokens_per_day=3)
+    await add_api(chat.database, a_new_api(chat.user, "mine", "gpt-9"))
+    submission = Submission("why?", model_name="gpt-9")
+    for _ in range(3):
+        await chat.submit(chat.user, chat.session_id, submission)
+        await replace(chat.answer, meter=Meter(len))(await chat.take())
+    assert await spent(chat) == 0
+
+
+async def test_beyond_the_budget_nothing_more_is_accepted(chat: Chat) -> None:
+    chat.room = Room(tokens_per_day=4)
+    for _ in range(2):  # the first takes three
+        await answer(chat, "why?", Meter(len))
+    with pytest.raises(TokenBudgetSpent) as refused:
+        await chat.ask("why?")
+    assert refused.value.retry_after is not None
+    assert 1 <= refused.value.retry_after <= 86_400
+    assert await spent(chat) == 6
+    chat.room = Room(tokens_per_day=7)
+    await chat.ask("why?")
