@@ -16,9 +16,11 @@ from application.ports import (
     Personas,
     RateLimiter,
     RequestQueue,
+    Spans,
     Tokens,
     WakeUps,
 )
+from application.spans import UNTRACED
 from domain.limits import Rate
 from interface.client_address import ClientAddress
 
@@ -39,6 +41,7 @@ class Ports:
     documents: DocumentReader
     rate_limiter: RateLimiter
     listeners: Sequence[Listener] = ()
+    spans: Spans = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)
