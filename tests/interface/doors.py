@@ -12,9 +12,10 @@ from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
-from application.ports import EventWriter, Finish, Piece, Request, Subscription, TextPiece
+from application.ports import EventWriter, Finish, Piece, Request, Spans, Subscription, TextPiece
 from application.recollect import Recollect
 from application.renew_claims import RenewClaims
+from application.spans import UNTRACED
 from application.submit_message import Submission, SubmitMessage
 from domain.access import Caller
 from domain.events import DomainEvent
@@ -108,6 +109,7 @@ class Doors:
     guesses: Rate | None = None
     registrations: Rate | None = None
     origins: Origins = field(default_factory=Origins)
+    spans: Spans = UNTRACED
     pages: Pages = field(
         default_factory=lambda: Pages(
             {"index.html": b"<!doctype html>"}, {"index.html": b"<!doctype a>"}, b"<!doctype html>"
@@ -132,6 +134,7 @@ class Doors:
             FakeDocumentReader(),
             MemoryRateLimiter(),
             announce.listeners,
+            self.spans,
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
         admission = Admission(
