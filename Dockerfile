@@ -2,12 +2,14 @@
 
 FROM python:3.13-slim AS product
 WORKDIR /app
-COPY requirements.lock .
+# requirements-tracing.lock: also what OpenTelemetry needs.
+ARG REQUIREMENTS=requirements.lock
+COPY requirements.lock requirements-tracing.lock ./
 # The lock alone says which versions, whatever pip is set to in the base image. Wheels only: there is
 # no compiler here, and none is wanted.
 RUN python -m venv /venv \
  && PIP_CONSTRAINT=/dev/null /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
-    --only-binary :all: --require-hashes -r requirements.lock \
+    --only-binary :all: --require-hashes -r "$REQUIREMENTS" \
  && /venv/bin/python -m pip uninstall --yes pip
 COPY . .
 # Readable for whom it runs as, however strict the umask was where it was checked out.

@@ -50,6 +50,7 @@ QUIET: Final = (
     "asyncio",
     "httpx2",
     "openai",
+    "urllib3",
     "uvicorn",
     "uvicorn.error",
     "websockets",

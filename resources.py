@@ -10,7 +10,16 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from application.ports import Cache, EventStream, RateLimiter, RequestQueue, TakenSeats, WakeUps
+from application.ports import (
+    Cache,
+    EventStream,
+    RateLimiter,
+    RequestQueue,
+    Spans,
+    TakenSeats,
+    WakeUps,
+)
+from application.spans import UNTRACED
 from domain.base_url import clean_base_url
 from domain.limits import Rate
 from domain.secret import Secret
@@ -189,6 +198,7 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
     what is there but of no use BadPersonasFile, BadEncryptionKeys, CannotMigrate."""
     personas = FilePersonas(settings.personas_file)
     async with AsyncExitStack() as closing:
+        spans = await closing.enter_async_context(open_spans(settings))
         exchange = await closing.enter_async_context(open_exchange(settings, embedded=embedded))
         database = await closing.enter_async_context(open_database(settings, migrates=embedded))
         key_ring = open_key_ring(settings, makes=embedded)
@@ -198,7 +208,9 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             gap=settings.upstream_gap_seconds,
             total=settings.upstream_total_seconds,
         )
-        connections = Connections(limits.connect, settings.upstream_allowed_hosts)
+        connections = Connections(
+            limits.connect, settings.upstream_allowed_hosts, spans.traceparent
+        )
         closing.push_async_callback(connections.close)
         spoken = dialects(connections, limits)
         models = Models(
@@ -225,7 +237,32 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             exchange.rate_limiter,
             exchange.seats,
             [write_audit_line],
+            spans,
         )
+
+
+@asynccontextmanager
+async def open_spans(settings: Settings) -> AsyncIterator[Spans]:
+    """Delivered to a collector, if one is named. Raises NotReady."""
+    url = settings.otel_exporter_otlp_endpoint.get_secret_value()
+    if not url:
+        yield UNTRACED
+        return
+    try:
+        from infrastructure.tracing import OpenTelemetrySpans  # which nobody else needs
+    except ModuleNotFoundError as error:
+        raise NotReady(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: needs what is not installed ({error.name}):"
+            " `python -m pip install --require-hashes -r requirements-tracing.lock`"
+        ) from None
+    try:
+        spans = OpenTelemetrySpans(url)
+    except (ValueError, RuntimeError) as error:
+        raise NotReady(f"what an OTEL_ variable says can't be used: {error}") from None
+    try:
+        yield spans
+    finally:
+        await spans.close()
 
 
 def check_upload_folder(settings: Settings) -> None:

@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     upload_user_bytes: Annotated[int, Field(ge=0, le=2**50)] = 1024 * 1024 * 1024
     retention_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 0.0
     heartbeat_file: Path | None = None
+    otel_exporter_otlp_endpoint: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
@@ -233,6 +234,7 @@ def _check(settings: Settings) -> None:
         raise BadSettings("RETENTION_DAYS: must be 0, for never, or at least 1")
     _check_own_model(settings)
     _check_origins(settings)
+    _check_collector(settings.otel_exporter_otlp_endpoint.get_secret_value())
 
 
 def _check_database(settings: Settings) -> None:
@@ -308,6 +310,18 @@ def _check_origins(settings: Settings) -> None:
         ) from None
     if ANY_ORIGIN in origins and not settings.sign_in_required:
         raise BadSettings("ALLOWED_ORIGINS: * needs AUTH_MODE=required")
+
+
+def _check_collector(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # it may quote a password
+        fits = False
+    if url and (not fits or set(url) & set("?#")):
+        raise BadSettings(
+            "OTEL_EXPORTER_OTLP_ENDPOINT: must be an address like http://127.0.0.1:4318"
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from application.choose_model import ChooseModel
-from application.ports import Personas, UnitOfWork
+from application.ports import Personas, Spans, UnitOfWork
+from application.spans import ACCEPT, tell_which
 from domain.chat_session import ChatSession
 from domain.errors import IdempotencyConflict
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
@@ -113,10 +114,13 @@ class Idempotency:
             raise _KeptMeanwhile
 
 
-async def once(accept: Callable[[], Awaitable[Accepted]]) -> Accepted:
+async def once(spans: Spans, accept: Callable[[], Awaitable[Accepted]]) -> Accepted:
     """Two equal requests at once look for their key before either has kept it. The one that comes
     second is rolled back, and finds what the first has made."""
-    try:
-        return await accept()
-    except _KeptMeanwhile:
-        return await accept()
+    with spans.span(ACCEPT) as span:
+        try:
+            accepted = await accept()
+        except _KeptMeanwhile:
+            accepted = await accept()
+        tell_which(span, accepted.session_id, accepted.generation_id)
+        return accepted

@@ -17,8 +17,23 @@ from application.ports import (
     EventWriter,
     OpenUnitOfWork,
     RequestQueue,
+    Span,
+    Spans,
 )
 from application.recollect import Recollect
+from application.spans import (
+    ANSWER,
+    ATTEMPT,
+    CHAT,
+    INPUT_TOKENS,
+    MODEL,
+    OPERATION,
+    OUTCOME,
+    OUTPUT_TOKENS,
+    PROVIDER,
+    UNTRACED,
+    tell_which,
+)
 from domain.errors import ChatError, DatabaseUnavailable
 from domain.generation import Ending, Failure, Generation, GenerationStatus
 from domain.meter import Meter
@@ -45,8 +60,17 @@ class AnswerMessage:
     queue: RequestQueue
     recollect: Recollect
     meter: Meter = NOTHING_COUNTS
+    spans: Spans = UNTRACED
 
-    async def __call__(self, claimed: Claimed) -> None:
+    async def __call__(self, claimed: Claimed, traceparent: str | None = None) -> None:
+        """`traceparent` is the span that the answer is part of, if that is known."""
+        generation = claimed.claim.generation
+        with self.spans.span(ANSWER, traceparent) as span:
+            tell_which(span, generation.session_id, generation.id)
+            span.tell(ATTEMPT, generation.attempt)
+            await self._answer(claimed, span)
+
+    async def _answer(self, claimed: Claimed, span: Span) -> None:
         claim, generation = claimed.claim, claimed.claim.generation
         with self.claims.holding(claim):
             writer = self.stream.writer(generation.session_id, generation.fence)
@@ -58,10 +82,13 @@ class AnswerMessage:
             generation, why = claim.generation, claim.must_end
             if why is Interruption.FENCED:
                 log.info("%s is answered by another worker now", generation.id)
+                span.tell(OUTCOME, "lost")
             elif why is Interruption.RELEASE and answer.finish is None:
                 await self._release(generation)
+                span.tell(OUTCOME, "given back")
             else:
                 if failure is not None:
+                    span.fail(failure.code)
                     log.warning("%s failed: %s: %s", generation.id, failure.code, failure.detail)
                 top = await writer.flush()
                 # If it is broken, all of it comes once more, and the end after that.
@@ -73,7 +100,9 @@ class AnswerMessage:
                 ended = await self.end(generation, ending, said, writer, claimed.title)
                 if ended is None:
                     log.info("%s was ended by another worker", generation.id)
+                    span.tell(OUTCOME, "lost")
                 else:
+                    span.tell(OUTCOME, ended.status)
                     await self.recollect.keep_answered(claimed.asked, ended)
 
     def _taken(self, claimed: Claimed, answer: Answer, failure: Failure | None) -> int:
@@ -130,6 +159,19 @@ class AnswerMessage:
     async def _stream(
         self, claimed: Claimed, model: ChatModel, answer: Answer, writer: EventWriter
     ) -> Failure | None:
+        with self.spans.span(CHAT) as span:
+            _tell_model(span, claimed)
+            failure = await self._hear(claimed, model, answer, writer)
+            if failure is not None:
+                span.fail(failure.code)
+            elif answer.finish is not None and answer.finish.usage is not None:
+                span.tell(INPUT_TOKENS, answer.finish.usage.prompt_tokens)
+                span.tell(OUTPUT_TOKENS, answer.finish.usage.completion_tokens)
+            return failure
+
+    async def _hear(
+        self, claimed: Claimed, model: ChatModel, answer: Answer, writer: EventWriter
+    ) -> Failure | None:
         generation = claimed.claim.generation
         try:
             async with aclosing(model.stream(claimed.prompt)) as pieces:
@@ -149,7 +191,18 @@ class AnswerMessage:
             await work.generations.release(generation.id, generation.fence)
             await work.commit()
         log.info("%s is given back", generation.id)
-        await hint(self.queue, generation.id, generation.request_id)
+        traceparent = self.spans.traceparent()
+        await hint(self.queue, generation.id, generation.request_id, traceparent)
+
+
+def _tell_model(span: Span, claimed: Claimed) -> None:
+    """What users call their own models is theirs."""
+    generation = claimed.claim.generation
+    span.tell(OPERATION, "chat")
+    if claimed.provider is not None:
+        span.tell(PROVIDER, claimed.provider)
+    if generation.api_id is None:
+        span.tell(MODEL, generation.model_name)
 
 
 def _opening(generation: Generation, prompt: Prompt) -> Start | Reset:

@@ -52,3 +52,10 @@ class ChooseModel:
         if model is None:
             raise ModelNotFound("The model that was chosen for this answer is gone.")
         return model
+
+    def provider(self, generation: Generation, config: ApiConfig | None) -> str | None:
+        """Of that one; None if it is gone."""
+        if generation.api_id is not None:
+            return config.provider if config else None
+        name = generation.model_name
+        return next((own.provider for own in self.models.offered if own.name == name), None)

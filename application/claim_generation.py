@@ -32,6 +32,7 @@ class Claimed:
     prompt: Prompt
     title: str | None
     asked: Asked | None
+    provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class ClaimGeneration:
             model, prompt = turn.given, Prompt((PromptMessage(Role.USER, turn.question.content),))
         else:
             prompt = turn.given or await self._told(turn, recent, files)
-        return Claimed(Claim(generation), model, prompt, turn.title, found.asked)
+        provider = self.choose_model.provider(generation, found.config)
+        return Claimed(Claim(generation), model, prompt, turn.title, found.asked, provider)
 
     async def _told(
         self, turn: Turn, recent: Sequence[Message], files: Mapping[FileId, FileText]

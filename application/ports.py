@@ -1,7 +1,7 @@
 """What the use cases need of the world. Each docstring is a promise that every adapter keeps."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,10 +77,12 @@ class OpenUnitOfWork(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A hint that a generation waits. It carries ids, not copies."""
+    """A hint that a generation waits. It carries ids, not copies. `traceparent` is the span that
+    its answer is part of, as W3C writes it, if somebody traces."""
 
     generation_id: GenerationId
     request_id: str | None = None
+    traceparent: str | None = None
 
 
 class RequestQueue(Protocol):
@@ -404,3 +406,28 @@ class TakenSeats(Protocol):
     async def renew(self) -> None:
         """Those of this process are still taken. To be done every half a minute: others take a seat
         for left of which they have heard nothing for three times as long."""
+
+
+class Span(Protocol):
+    """Something that takes its time. It is told ids, codes, names of the operator's and counts:
+    never what people say or are called, nor keys or addresses."""
+
+    def tell(self, name: str, value: str | int) -> None: ...
+
+    def fail(self, code: str) -> None:
+        """It ends by this error."""
+
+
+class Spans(Protocol):
+    """Shows whoever traces what took how long, and what was part of what. Nothing waits or raises
+    by itself, and while nobody can be told, nobody is."""
+
+    def span(self, name: str, parent: str | None = None) -> AbstractContextManager[Span]:
+        """The time inside: part of the `parent`, a traceparent, or without one of what is around.
+        What is raised through it is told by its code alone."""
+
+    def within(self, parent: str) -> AbstractContextManager[object]:
+        """What is inside is part of a span of somebody else's, if that is a valid traceparent."""
+
+    def traceparent(self) -> str | None:
+        """Of what is around, for who does a part of it elsewhere."""

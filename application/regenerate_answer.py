@@ -2,7 +2,8 @@ from dataclasses import dataclass
 
 from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
 from application.hint import hint
-from application.ports import Ids, OpenUnitOfWork, RequestQueue
+from application.ports import Ids, OpenUnitOfWork, RequestQueue, Spans
+from application.spans import UNTRACED
 from domain.errors import NothingToRegenerate, SessionNotFound
 from domain.identifiers import SessionId, UserId
 
@@ -16,6 +17,7 @@ class RegenerateAnswer:
     queue: RequestQueue
     store_generation: StoreGeneration
     ids: Ids
+    spans: Spans = UNTRACED
 
     async def __call__(
         self, user: UserId, session_id: SessionId, wished: Wished, key: str | None = None
@@ -24,7 +26,7 @@ class RegenerateAnswer:
         answered, NothingToRegenerate, ModelNotFound, PersonaNotFound, IdempotencyConflict."""
         said = ("regenerate", session_id, wished.model_name, wished.persona)
         idempotency = Idempotency.of(key, *said)
-        return await once(lambda: self._accept(user, session_id, wished, idempotency))
+        return await once(self.spans, lambda: self._accept(user, session_id, wished, idempotency))
 
     async def _accept(
         self, user: UserId, session_id: SessionId, wished: Wished, idempotency: Idempotency
@@ -46,5 +48,6 @@ class RegenerateAnswer:
             await work.sessions.save(session.ask_again(answers))
             await idempotency.keep(work, user, accepted)
             await work.commit()
-        await hint(self.queue, generation_id, wished.request_id)
+        traceparent = self.spans.traceparent()
+        await hint(self.queue, generation_id, wished.request_id, traceparent)
         return accepted

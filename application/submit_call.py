@@ -3,7 +3,8 @@ from dataclasses import asdict, dataclass
 from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
 from application.continue_call import ContinueCall
 from application.hint import hint
-from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue
+from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue, Spans
+from application.spans import UNTRACED
 from domain.call import Call
 from domain.errors import SessionNotFound
 from domain.events import MessageAccepted
@@ -21,6 +22,7 @@ class SubmitCall:
     ids: Ids
     announce: Announce
     continue_call: ContinueCall
+    spans: Spans = UNTRACED
 
     async def __call__(
         self,
@@ -43,7 +45,7 @@ class SubmitCall:
                 return repeated
             call = await self.continue_call(user, previous, call)
         wished = Wished(model_name, None, request_id)
-        return await once(lambda: self._accept(user, call, wished, idempotency))
+        return await once(self.spans, lambda: self._accept(user, call, wished, idempotency))
 
     async def _accept(
         self, user: UserId, call: Call, wished: Wished, idempotency: Idempotency
@@ -67,7 +69,8 @@ class SubmitCall:
             await work.sessions.save(asked)
             await idempotency.keep(work, user, accepted)
             await work.commit()
-        await hint(self.queue, generation_id, wished.request_id)
+        traceparent = self.spans.traceparent()
+        await hint(self.queue, generation_id, wished.request_id, traceparent)
         self.announce(
             MessageAccepted(user, session_id, message_id, generation_id, wished.request_id)
         )

@@ -2,7 +2,8 @@ from dataclasses import dataclass
 
 from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
 from application.hint import hint
-from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue, UnitOfWork
+from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue, Spans, UnitOfWork
+from application.spans import UNTRACED
 from domain.chat_session import ChatSession
 from domain.errors import FileNotFound, FileUnreadable, SessionNotFound
 from domain.events import MessageAccepted
@@ -41,6 +42,7 @@ class SubmitMessage:
     store_generation: StoreGeneration
     ids: Ids
     announce: Announce
+    spans: Spans = UNTRACED
 
     async def __call__(
         self, user: UserId, session_id: SessionId | None, submission: Submission
@@ -49,7 +51,7 @@ class SubmitMessage:
         InvalidInput, SessionNotFound, SessionBusy, ModelNotFound, PersonaNotFound, FileNotFound,
         FileUnreadable, IdempotencyConflict."""
         text = clean_message(submission.text)
-        return await once(lambda: self._accept(user, session_id, submission, text))
+        return await once(self.spans, lambda: self._accept(user, session_id, submission, text))
 
     async def _accept(
         self, user: UserId, session_id: SessionId | None, submission: Submission, text: str
@@ -65,7 +67,8 @@ class SubmitMessage:
             accepted = await self._ask(work, session, submission, text)
             await idempotency.keep(work, user, accepted)
             await work.commit()
-        await hint(self.queue, accepted.generation_id, submission.request_id)
+        traceparent = self.spans.traceparent()
+        await hint(self.queue, accepted.generation_id, submission.request_id, traceparent)
         self.announce(
             MessageAccepted(
                 user,

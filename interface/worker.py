@@ -157,7 +157,7 @@ class Worker:
                     generation.attempt,
                     generation.request_id,
                 )
-                await self.answer(claimed)
+                await self.answer(claimed, request.traceparent)
             if done is not None:
                 await done
         except ChatError as error:

@@ -9,10 +9,12 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Collection,
+    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -1147,6 +1149,49 @@ class FakeQueue:
         return self.requests.pop(0)
 
     async def done(self, request: Request) -> None: ...
+
+
+@dataclass
+class FakeSpan:
+    name: str
+    parent: str | None
+    told: dict[str, str | int] = field(default_factory=dict)
+    failed: str | None = None
+
+    def tell(self, name: str, value: str | int) -> None:
+        self.told[name] = value
+
+    def fail(self, code: str) -> None:
+        self.failed = code
+
+
+@dataclass
+class FakeSpans:
+    """Notes all that ended. While it is `on`, the traceparent of a span is its name."""
+
+    on: bool = False
+    ended: list[FakeSpan] = field(default_factory=list)
+    _around: ContextVar[str | None] = field(
+        default_factory=lambda: ContextVar("around", default=None)
+    )
+
+    @contextmanager
+    def span(self, name: str, parent: str | None = None) -> Iterator[FakeSpan]:
+        made = FakeSpan(name, parent or self._around.get())
+        with self.within(name):
+            yield made
+        self.ended.append(made)
+
+    @contextmanager
+    def within(self, parent: str) -> Iterator[None]:
+        token = self._around.set(parent)
+        try:
+            yield
+        finally:
+            self._around.reset(token)
+
+    def traceparent(self) -> str | None:
+        return self._around.get() if self.on else None
 
 
 Script = Callable[[Prompt], AsyncGenerator[Piece, None]]

@@ -144,7 +144,12 @@ def test_our_image_is_not_run_by_root_and_holds_what_runs() -> None:
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert users
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", users[-1])
-    assert any("--require-hashes -r requirements.lock" in line for line in lines)
+    assert any('--require-hashes -r "$REQUIREMENTS"' in line for line in lines)
+    assert "ARG REQUIREMENTS=requirements.lock" in lines
+    assert "COPY requirements.lock requirements-tracing.lock ./" in lines
+    for name in OURS:
+        given = SERVICES[name]["build"]["args"]
+        assert given == {"REQUIREMENTS": "${REQUIREMENTS:-requirements.lock}"}
     pyproject = (ROOT / "pyproject.toml").read_text()
     contracts = re.search(r"^root_packages = (\[.*\])$", pyproject, re.MULTILINE)
     modules = re.search(r"^py-modules = (\[.*\])$", pyproject, re.MULTILINE)
@@ -154,7 +159,8 @@ def test_our_image_is_not_run_by_root_and_holds_what_runs() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     shown = {line[1:] for line in ignored if line.startswith("!")}
     assert ignored[1] == "*"
-    assert shown == runs | {"requirements.lock", "style.yaml", "deploy/make_secrets.py"}
+    locks = {"requirements.lock", "requirements-tracing.lock"}
+    assert shown == runs | locks | {"style.yaml", "deploy/make_secrets.py"}
     for name in shown:
         assert (ROOT / name).exists()
 

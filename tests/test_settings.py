@@ -86,6 +86,12 @@ async def accepted(_: Settings) -> None:
         ("SECRET_KEY", "secret secret secret secret sec"),
         ("ACCESS_TOKEN_SECONDS", "0"),
         ("ACCESS_CHECK_SECONDS", "0"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "secret.example.com:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://secret.example.com:4317"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://ada:secret@[::1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:secret"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/?key=secret"),
     ],
 )
 def test_a_bad_variable_is_named(

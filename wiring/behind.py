@@ -60,7 +60,9 @@ def build_behind(ports: Ports, followers: Followers, sync_timeout: float, room: 
         delete_session=DeleteSession(database, stream, wake_ups, announce, cache, clear_strays),
         read_messages=ReadMessages(database),
         clear_history=ClearHistory(database, cache),
-        submit_message=SubmitMessage(database, ports.queue, store_generation, ids, announce),
+        submit_message=SubmitMessage(
+            database, ports.queue, store_generation, ids, announce, ports.spans
+        ),
         read_generation=ReadGeneration(database, stream),
         stop_generation=StopGeneration(database, end, wake_ups),
         follow_session=FollowSession(database, stream, followers),

@@ -114,7 +114,7 @@ def message_routes(
         behind.read_messages,
         behind.clear_history,
         behind.submit_message,
-        RegenerateAnswer(database, ports.queue, behind.store_generation, ports.ids),
+        RegenerateAnswer(database, ports.queue, behind.store_generation, ports.ids, ports.spans),
         behind.await_answer,
         behind.follow_generation,
         streams,
@@ -173,6 +173,7 @@ def openai_routes(
         ports.ids,
         behind.announce,
         ContinueCall(database),
+        ports.spans,
     )
     completions = ChatCompletions(who, submit_call, behind.await_answer, follow, streams)
     responses = Responses(

@@ -16,10 +16,12 @@ from application.ports import (
     Personas,
     RateLimiter,
     RequestQueue,
+    Spans,
     TakenSeats,
     Tokens,
     WakeUps,
 )
+from application.spans import UNTRACED
 from domain.limits import Rate
 from interface.client_address import ClientAddress
 
@@ -41,6 +43,7 @@ class Ports:
     rate_limiter: RateLimiter
     seats: TakenSeats
     listeners: Sequence[Listener] = ()
+    spans: Spans = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)

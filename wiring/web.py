@@ -113,7 +113,7 @@ def build_web(
     ]
     routes += openapi_routes(routes)
     return Web(
-        build_app(routes, origins),
+        build_app(routes, origins, ports.spans),
         routes,
         health,
         followers,

@@ -34,7 +34,7 @@ def build_worker(
         ClaimGeneration(
             database, choose_model, ports.personas, window, lease_seconds, announce, recollect
         ),
-        AnswerMessage(database, stream, claims, end, queue, recollect, meter),
+        AnswerMessage(database, stream, claims, end, queue, recollect, meter, ports.spans),
         renew,
         ShowAgain(database, claims, renew),
         SweepGenerations(database, stream, end, claims, sweep_seconds),

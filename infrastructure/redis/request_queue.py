@@ -2,6 +2,7 @@ import asyncio
 import logging
 import os
 import random
+import re
 import secrets
 import socket
 from collections import OrderedDict, deque
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 _GROUP: Final = "workers"
 _GENERATION: Final = b"generation"
 _REQUEST: Final = b"request"
+_TRACEPARENT: Final = b"traceparent"
+_VALID_TRACEPARENT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _ANSWER_SECONDS: Final = 1.0
 _PUT_SECONDS: Final = 1.5
@@ -307,14 +310,18 @@ def _fields(request: Request) -> Sequence[str | bytes]:
     fields: list[str | bytes] = [_GENERATION, request.generation_id]
     if request.request_id is not None:
         fields += [_REQUEST, request.request_id]
+    if request.traceparent is not None:
+        fields += [_TRACEPARENT, request.traceparent]
     return fields
 
 
 def _request(fields: dict[bytes, bytes]) -> Request:
     request_id = fields.get(_REQUEST)
+    traceparent = fields.get(_TRACEPARENT, b"")
     return Request(
         GenerationId(fields[_GENERATION].decode()),
         None if request_id is None else request_id.decode(),
+        traceparent.decode() if _VALID_TRACEPARENT.fullmatch(traceparent) else None,
     )
 
 

@@ -1,8 +1,9 @@
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from application.spans import UNTRACED
 from domain.errors import ModelFailed
 from infrastructure.upstreams.model_server import ModelServer
 
@@ -48,11 +49,13 @@ class Client(Protocol):
 class Connections:
     """The one client that all models share, made when one is called first: that takes a second.
 
-    `allowed_hosts` (`host` or `host:port`) may be reached by users wherever they are.
+    `allowed_hosts` (`host` or `host:port`) may be reached by users wherever they are. The
+    operator's own servers are told the `traceparent` of a call, if it has one; users' are not.
     """
 
     connect_seconds: float
     allowed_hosts: frozenset[str]
+    traceparent: Callable[[], str | None] = UNTRACED.traceparent
     _client: Client | None = field(default=None, init=False)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -61,7 +64,7 @@ class Connections:
             async with self._opening:
                 if self._client is None:
                     make = await asyncio.to_thread(_import_client)
-                    self._client = make(self.connect_seconds, self.allowed_hosts)
+                    self._client = make(self.connect_seconds, self.allowed_hosts, self.traceparent)
         return self._client
 
     async def close(self) -> None:
@@ -70,7 +73,13 @@ class Connections:
 
 
 class _MakeClient(Protocol):
-    def __call__(self, connect_seconds: float, allowed_hosts: frozenset[str], /) -> Client: ...
+    def __call__(
+        self,
+        connect_seconds: float,
+        allowed_hosts: frozenset[str],
+        traceparent: Callable[[], str | None],
+        /,
+    ) -> Client: ...
 
 
 def _import_client() -> _MakeClient:

@@ -9,7 +9,7 @@ call that carries a user's key.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from aiohttp import (
@@ -44,6 +44,9 @@ from infrastructure.upstreams.refusals import refusal
 _MOST_OF_AN_ERROR: Final = 64 * 1024
 _MOST_CLIENTS: Final = 100
 _REPLY: Final = "llm_chat.reply"
+_TRACEPARENT: Final = "traceparent"
+_PASSED_ON: Final = ("Authorization", _TRACEPARENT)
+"""Of the headers that the client would send."""
 
 
 class AiohttpReply:
@@ -101,8 +104,15 @@ def _connection_closed(response: ClientResponse) -> "asyncio.Future[None] | None
 class OpenAIClient:
     """All connections to models' servers: those that the operator named, and those of users."""
 
-    def __init__(self, connect_seconds: float, allowed_hosts: frozenset[str]) -> None:
-        """`allowed_hosts`: `host` or `host:port`, which users may reach wherever they are."""
+    def __init__(
+        self,
+        connect_seconds: float,
+        allowed_hosts: frozenset[str],
+        traceparent: Callable[[], str | None],
+    ) -> None:
+        """`allowed_hosts`: `host` or `host:port`, which users may reach wherever they are.
+        `traceparent`: of a call to one of the operator's own servers."""
+        self._traceparent = traceparent
         anywhere, outside = open_pool(guarded=False), open_pool(guarded=True)
         self._sessions = (anywhere, outside)
         timeout = ClientTimeout(total=None, connect=connect_seconds)
@@ -161,13 +171,18 @@ class OpenAIClient:
         counts: bool,
     ) -> Response:
         client = self._client(server.base_url, server.trusted)
-        key = f"Bearer {server.key.reveal()}" if server.key else Omit()
+        headers: dict[str, str | Omit] = {
+            "Authorization": f"Bearer {server.key.reveal()}" if server.key else Omit()
+        }
+        traceparent = self._traceparent() if server.user is None else None
+        if traceparent is not None:
+            headers[_TRACEPARENT] = traceparent
         answer = await client.chat.completions.with_streaming_response.create(
             model=model_name,
             messages=cast("list[ChatCompletionMessageParam]", messages),
             stream=streams,
             stream_options={"include_usage": True} if streams and counts else omit,
-            extra_headers={"Authorization": key},
+            extra_headers=headers,
             extra_body=dict(options) or None,
         ).__aenter__()
         return answer.http_response
@@ -193,13 +208,13 @@ class _Transport(AsyncBaseTransport):
         host = str(url.host).rstrip(".")
         named = {host, f"{host}:{url.port}"}
         session = self._anywhere if named & self._allowed_hosts else self._outside
-        key = request.headers.get("authorization")
+        given = ((name, request.headers.get(name)) for name in _PASSED_ON)
         try:
             response = await session.request(
                 request.method,
                 url,
                 data=request.content,
-                headers={} if key is None else {"Authorization": key},
+                headers={name: value for name, value in given if value is not None},
                 allow_redirects=False,
                 timeout=self._timeout,
             )

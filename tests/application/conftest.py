@@ -40,6 +40,7 @@ from tests.fakes import (
     FakeModels,
     FakePersonas,
     FakeQueue,
+    FakeSpans,
     Script,
     ScriptedModel,
 )
@@ -75,6 +76,7 @@ class Chat:
     lease_seconds: float = 60
     room: Room = field(default_factory=Room)
     window: ContextWindow = WINDOW
+    spans: FakeSpans = field(default_factory=FakeSpans)
 
     def __post_init__(self) -> None:
         own: dict[str, ChatModel] = {"scripted": self.model, "other": self.model}
@@ -87,7 +89,12 @@ class Chat:
     @property
     def submit(self) -> SubmitMessage:
         return SubmitMessage(
-            self.database, self.queue, self.store_generation, self.ids, self.announce
+            self.database,
+            self.queue,
+            self.store_generation,
+            self.ids,
+            self.announce,
+            self.spans,
         )
 
     @property
@@ -104,7 +111,9 @@ class Chat:
 
     @property
     def regenerate(self) -> RegenerateAnswer:
-        return RegenerateAnswer(self.database, self.queue, self.store_generation, self.ids)
+        return RegenerateAnswer(
+            self.database, self.queue, self.store_generation, self.ids, self.spans
+        )
 
     @property
     def change(self) -> ChangeSession:
@@ -152,7 +161,13 @@ class Chat:
     @property
     def answer(self) -> AnswerMessage:
         return AnswerMessage(
-            self.database, self.stream, self.claims, self.end, self.queue, self.recollect
+            self.database,
+            self.stream,
+            self.claims,
+            self.end,
+            self.queue,
+            self.recollect,
+            spans=self.spans,
         )
 
     @property

@@ -97,6 +97,14 @@ async def test_a_request_need_not_know_who_asked(queue: RequestQueue) -> None:
     assert await queue.take() == Request(GenerationId("a"))
 
 
+async def test_a_request_keeps_the_trace_that_it_is_part_of(queue: RequestQueue) -> None:
+    traced = Request(GenerationId("a"), None, f"00-{'ab' * 16}-{'cd' * 8}-01")
+    await queue.put(traced)
+    await queue.put(request("a"))
+    assert [await queue.take(), await queue.take()] == [traced, request("a")]
+    await queue.done(traced)
+
+
 async def test_a_queue_that_works_is_not_away(queue: RequestQueue) -> None:
     await queue.put(request("a"))
     await queue.take()

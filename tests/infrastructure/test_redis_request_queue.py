@@ -107,6 +107,23 @@ async def test_nothing_is_left_of_what_was_done(make_queue: MakeQueue, redis: Re
     assert await redis.keys() == [KEY.encode()]
 
 
+@pytest.mark.parametrize("trace", [None, "", "secret", "00-AB-cd-01", b"\xff", "0" * 100_000])
+async def test_an_entry_without_a_valid_trace_is_a_request_all_the_same(
+    make_queue: MakeQueue, redis: Redis, trace: str | bytes | None
+) -> None:
+    """Such as one of a process from before there were any."""
+    queue = make_queue()
+    fields: dict[Any, Any] = {"generation": "a", "request": "request-1"}
+    await redis.xadd(KEY, fields if trace is None else {**fields, "traceparent": trace})
+    assert await taken(queue) == request("a")
+
+
+async def test_an_untraced_request_looks_as_before(make_queue: MakeQueue, redis: Redis) -> None:
+    await make_queue().put(request("a"))
+    [(_, fields)] = await redis.xrange(KEY) or []
+    assert fields == {b"generation": b"a", b"request": b"request-1"}
+
+
 async def test_what_a_dead_worker_took_is_taken_over(make_queue: MakeQueue, redis: Redis) -> None:
     dead, queue = make_queue(), make_queue(OFTEN)
     await dead.put(request("a"))

@@ -12,9 +12,10 @@ from application.choose_model import ChooseModel
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
-from application.ports import EventWriter, Finish, Piece, Request, Subscription, TextPiece
+from application.ports import EventWriter, Finish, Piece, Request, Spans, Subscription, TextPiece
 from application.recollect import Recollect
 from application.renew_claims import RenewClaims
+from application.spans import UNTRACED
 from application.submit_message import Submission, SubmitMessage
 from domain.access import Caller
 from domain.events import DomainEvent
@@ -112,6 +113,7 @@ class Doors:
     of_token: Rate | None = None
     of_address: Rate | None = None
     origins: Origins = field(default_factory=Origins)
+    spans: Spans = UNTRACED
     pages: Pages = field(
         default_factory=lambda: Pages(
             {"index.html": b"<!doctype html>"}, {"index.html": b"<!doctype a>"}, b"<!doctype html>"
@@ -137,6 +139,7 @@ class Doors:
             MemoryRateLimiter(),
             MemorySeats(),
             announce.listeners,
+            self.spans,
         )
         self.tokens = JwtTokens(SECRET_KEY, access_seconds=900)
         admission = Admission(
