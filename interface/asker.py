@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from application.enter import EnterOpenly
 from application.identify import IdentifyByTicket, IdentifyByToken
+from application.log_context import also_about
 from domain.access import Caller
 from domain.errors import InvalidToken, NotSignedIn
 from domain.identifiers import UserId
@@ -64,7 +65,7 @@ class OpenDoor:
             if not self.any_key:
                 raise
             caller = None
-        return caller or Caller(await self.enter())
+        return _told(caller or Caller(await self.enter()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +81,10 @@ class LockedDoor:
         caller = await self.credentials(connection, by_ticket=by_ticket)
         if caller is None:
             raise NotSignedIn
-        return caller
+        return _told(caller)
+
+
+def _told(caller: Caller) -> Caller:
+    """Also to whoever reads the log."""
+    also_about(user_id=caller.user)
+    return caller
