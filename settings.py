@@ -55,6 +55,12 @@ class PrivateHosts(StrEnum):
     REFUSED = "refused"
 
 
+class LogFormat(StrEnum):
+    JSON = "json"
+    CONSOLE = "console"
+    """For people."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_file=".env", env_ignore_empty=True
@@ -104,6 +110,7 @@ class Settings(BaseSettings):
     retention_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 0.0
     heartbeat_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat | None = None
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -144,6 +151,12 @@ class Settings(BaseSettings):
         if self.streams_per_user is not None:
             return self.streams_per_user
         return DEFAULT_STREAMS_PER_USER if self.sign_in_required else 0
+
+    def writes_json(self, *, terminal: bool) -> bool:
+        """Into the log: unless told otherwise, where nobody reads it as it comes."""
+        if self.log_format is not None:
+            return self.log_format is LogFormat.JSON
+        return not terminal
 
     @property
     def pages_origins(self) -> frozenset[str]:

@@ -66,8 +66,8 @@ class Process:
         )
         seen = len(self.log)
         self._reading = asyncio.create_task(self._read())
-        await self.says(r"llm-chat is on http://(\S+)|takes requests", seen)
-        found = re.search(r"llm-chat is on http://(\S+)", self.log[seen:])
+        await self.says(r"llm-chat is on http://[^\s\"]+|takes requests", seen)
+        found = re.search(r"llm-chat is on http://([^\s\"]+)", self.log[seen:])
         self.address = found[1] if found else ""
         return self
 
