@@ -89,6 +89,11 @@ class Process:
                 self._written.clear()
                 await self._written.wait()
 
+    def told(self) -> list[Json]:
+        """The log, line by line; a crash may have cut the last one."""
+        lines = self.log.split("\n")[:-1]
+        return [msgspec.json.decode(line, type=Json) for line in lines]
+
     async def kill(self) -> None:
         """As a crash does: at once, without a word."""
         await self._end(signal.SIGKILL)
@@ -130,13 +135,15 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def process(folder: Path, command: str = "dev", **environment: str) -> AsyncIterator[Process]:
-    """Started, and gone at the end; its log holds no traceback."""
+    """Started, and gone at the end; its log holds no traceback, and nothing but JSON."""
     made = await Process(folder, command, environment).start()
     try:
         yield made
     finally:
         await made.kill()
     assert "Traceback" not in made.log, made.log
+    if "LOG_FORMAT" not in environment:
+        assert all(told.keys() >= {"timestamp", "level", "event"} for told in made.told())
 
 
 async def hear(socket: ClientConnection) -> Json:
