@@ -20,6 +20,7 @@ from domain.meter import Meter
 from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.key_ring import BadEncryptionKeys
+from infrastructure.logs import set_up_logging
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile
 from infrastructure.sql.migrate import CannotMigrate
@@ -44,17 +45,6 @@ from wiring.worker import build_worker
 
 log = logging.getLogger("llm_chat")
 
-QUIET: Final = (
-    "aiohttp",
-    "alembic",
-    "asyncio",
-    "httpx2",
-    "openai",
-    "urllib3",
-    "uvicorn",
-    "uvicorn.error",
-    "websockets",
-)
 BEAT_SECONDS: Final = 2.0
 """How often a worker shows that it lives."""
 SEATS_SECONDS: Final = 30.0
@@ -238,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         settings = read_settings(host=given.host, port=given.port)
-        set_up_logging(settings.log_level)
+        write_logs(settings)
         uvloop.run(COMMANDS[given.command](settings))
     except (
         BadSettings,
@@ -264,16 +254,10 @@ def said_by(error: BaseException) -> str:
     return said
 
 
-def set_up_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    # Their lines at lower levels hold query strings or prompts, or say nothing to an operator.
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+def write_logs(settings: Settings) -> None:
+    as_json = settings.writes_json(terminal=sys.stderr.isatty())
+    set_up_logging(settings.log_level, as_json=as_json)
     logging.getLogger("uvicorn.error").addFilter(as_one_line)
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what anybody can make it say
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # its warnings name no cause
 
 
 if __name__ == "__main__":

@@ -59,6 +59,12 @@ class PrivateHosts(StrEnum):
     REFUSED = "refused"
 
 
+class LogFormat(StrEnum):
+    JSON = "json"
+    CONSOLE = "console"
+    """For people."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_file=".env", env_ignore_empty=True
@@ -113,6 +119,7 @@ class Settings(BaseSettings):
     heartbeat_file: Path | None = None
     otel_exporter_otlp_endpoint: SecretStr = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat | None = None
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -165,6 +172,12 @@ class Settings(BaseSettings):
         if said is not None:
             return said
         return default if self.sign_in_required else 0
+
+    def writes_json(self, *, terminal: bool) -> bool:
+        """Into the log: unless told otherwise, where nobody reads it as it comes."""
+        if self.log_format is not None:
+            return self.log_format is LogFormat.JSON
+        return not terminal
 
     @property
     def pages_origins(self) -> frozenset[str]:

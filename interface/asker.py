@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from application.enter import EnterOpenly
 from application.identify import IdentifyByTicket, IdentifyByToken
+from application.log_context import also_about
 from domain.access import Caller
 from domain.errors import InvalidToken, NotSignedIn
 from domain.identifiers import UserId
@@ -106,5 +107,6 @@ class PacedDoor:
         except (NotSignedIn, InvalidToken):
             await self.paces.of(connection, None).count(connection=connection)
             raise
+        also_about(user_id=caller.user)
         await self.paces.of(connection, caller).count(key, connection)
         return caller

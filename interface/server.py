@@ -44,6 +44,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
+                reset_contextvars=True,  # else what was sent ahead would be about the one before
                 timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=STREAM_END_SECONDS,
             )

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from application.follow_session import FollowSession
 from application.following import Following
+from application.log_context import also_about, begin_apart
 from application.open_session import OpenSession, Wishes
 from application.seats import Seat, Seats
 from application.stop_generation import StopGeneration
@@ -170,7 +171,7 @@ class _Socket:
     def dismiss(self) -> None:
         """Who is behind it may not ask any more: nothing is obeyed from now on."""
         if self.dismissing is None:
-            self.dismissing = asyncio.create_task(self._dismiss())
+            self.dismissing = begin_apart(self._dismiss())  # it may be by another request
 
     async def _dismiss(self) -> None:
         try:
@@ -219,16 +220,21 @@ class _Socket:
                 await self._say(PONG)
 
     async def _submit(self, frame: SendFrame) -> None:
+        request_id = f"{self.request_id[:56]}.{next(self.heard)}"
         submission = Submission(
             frame.message,
             frame.model_name,
             frame.persona,
             frame.files,
             frame.client_message_id,
-            f"{self.request_id[:56]}.{next(self.heard)}",
+            request_id,
         )
         session_id = self._named(frame.session_id)
-        accepted = await self.door.submit_message(self.user, session_id, submission)
+        also_about(request_id=request_id)
+        try:
+            accepted = await self.door.submit_message(self.user, session_id, submission)
+        finally:
+            also_about(request_id=self.request_id)
         await self._say(accepted_frame(accepted, frame.client_message_id))
 
     async def _cancel(self, frame: CancelFrame) -> None:

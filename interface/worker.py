@@ -9,6 +9,7 @@ from typing import Final
 from application.answer_message import AnswerMessage
 from application.claim_generation import ClaimGeneration
 from application.claims import Claims, Interruption
+from application.log_context import also_about, only_about
 from application.ports import Request, RequestQueue, WakeUps
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
@@ -146,11 +147,17 @@ class Worker:
         return asyncio.create_task(forget())
 
     async def _work(self, request: Request, *, hinted: bool) -> None:
+        only_about(generation_id=request.generation_id)
         try:
             claimed = await self.claim(request.generation_id)
             done = self._forget(request) if hinted else None
             if claimed is not None:
                 generation = claimed.claim.generation
+                also_about(
+                    request_id=generation.request_id,
+                    session_id=generation.session_id,
+                    attempt=generation.attempt,
+                )
                 log.info(
                     "answering %s, attempt %d, request %s",
                     generation.id,

@@ -31,6 +31,7 @@ async def accepted(_: Settings) -> None:
         ("WORKER_CONCURRENCY", "0"),
         ("SIMULATED_DELAY", "soon"),
         ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "xml"),
         ("AUTH_MODE", "maybe"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("DATABASE_URL", "sqlite:///chat.db?mode=ro"),
@@ -108,6 +109,24 @@ def test_a_bad_variable_is_named(
     assert len(said) == 1
     assert said[0].startswith(f"llm-chat: {variable}: ")
     assert "secret" not in said[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "terminal", "as_json"),
+    [
+        ("", True, False),
+        ("", False, True),
+        ("json", True, True),
+        ("json", False, True),
+        ("console", True, False),
+        ("console", False, False),
+    ],
+)
+def test_the_log_is_json_unless_somebody_watches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, terminal: bool, as_json: bool
+) -> None:
+    alone(tmp_path, monkeypatch, {"LOG_FORMAT": said})
+    assert read_settings().writes_json(terminal=terminal) is as_json
 
 
 @pytest.mark.parametrize(

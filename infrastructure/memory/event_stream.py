@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from time import monotonic
 from typing import Final
 
@@ -146,7 +147,8 @@ class MemoryEventStream:
 
     def _schedule_expiry(self) -> None:
         loop = asyncio.get_running_loop()
-        self._expiry_timer = loop.call_later(_EXPIRY_SECONDS, self._expire_again)
+        # Not about the request in which it happens to begin: it goes on as long as there is one.
+        self._expiry_timer = loop.call_later(_EXPIRY_SECONDS, self._expire_again, context=Context())
 
     def _expire_again(self) -> None:
         self.expire()

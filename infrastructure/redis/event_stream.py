@@ -15,6 +15,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError
 
 from application.events import Entry
+from application.log_context import begin_apart
 from application.ports import PositionLost, Subscription
 from domain.identifiers import SessionId
 from domain.position import Position
@@ -118,7 +119,7 @@ class RedisEventStream:
     async def _read_whole(self, session_id: SessionId, tail: Tail) -> Sequence[Entry]:
         """Once for all who want it at this moment."""
         if tail.reading is None:
-            tail.reading = asyncio.create_task(self._read_for_all(session_id, tail))
+            tail.reading = begin_apart(self._read_for_all(session_id, tail))
             self._tasks.add(tail.reading)
             tail.reading.add_done_callback(self._tasks.discard)
         return await asyncio.shield(tail.reading)

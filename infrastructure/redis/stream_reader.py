@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError
 
 from application.events import Entry
+from application.log_context import begin_apart
 from domain.identifiers import SessionId
 from domain.position import ORIGIN, Position
 from infrastructure.redis.client import FAILURES, Client, cancel
@@ -76,7 +77,7 @@ class StreamReader:
     def _note_failure(self) -> None:
         if not self.fails:
             self.fails = True
-            self._trying = asyncio.create_task(self._try_again())
+            self._trying = begin_apart(self._try_again())
 
     async def _try_again(self) -> None:
         while self.fails:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from application.log_context import begin_apart
 from domain.errors import DatabaseUnavailable
 from infrastructure.sql.connection import translated
 
@@ -103,8 +104,9 @@ class PostgresDatabase:
 
     def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """One that goes on when its caller is cancelled: in the midst of making a connection, or of
-        giving it back, SQLAlchemy would lose it or throw it away."""
-        task = asyncio.create_task(work)
+        giving it back, SQLAlchemy would lose it or throw it away. The connection outlives it too,
+        so it is nobody's."""
+        task = begin_apart(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -66,8 +66,8 @@ class Process:
         )
         seen = len(self.log)
         self._reading = asyncio.create_task(self._read())
-        await self.says(r"llm-chat is on http://(\S+)|takes requests", seen)
-        found = re.search(r"llm-chat is on http://(\S+)", self.log[seen:])
+        await self.says(r"llm-chat is on http://[^\s\"]+|takes requests", seen)
+        found = re.search(r"llm-chat is on http://([^\s\"]+)", self.log[seen:])
         self.address = found[1] if found else ""
         return self
 
@@ -88,6 +88,11 @@ class Process:
                 assert not self._reading.done(), f"it ended without saying {pattern}:\n{self.log}"
                 self._written.clear()
                 await self._written.wait()
+
+    def told(self) -> list[Json]:
+        """The log, line by line; a crash may have cut the last one."""
+        lines = self.log.split("\n")[:-1]
+        return [msgspec.json.decode(line, type=Json) for line in lines]
 
     async def kill(self) -> None:
         """As a crash does: at once, without a word."""
@@ -130,13 +135,15 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def process(folder: Path, command: str = "dev", **environment: str) -> AsyncIterator[Process]:
-    """Started, and gone at the end; its log holds no traceback."""
+    """Started, and gone at the end; its log holds no traceback, and nothing but JSON."""
     made = await Process(folder, command, environment).start()
     try:
         yield made
     finally:
         await made.kill()
     assert "Traceback" not in made.log, made.log
+    if "LOG_FORMAT" not in environment:
+        assert all(told.keys() >= {"timestamp", "level", "event"} for told in made.told())
 
 
 async def hear(socket: ClientConnection) -> Json:

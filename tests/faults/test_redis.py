@@ -52,7 +52,9 @@ def most_lines(run: Case) -> int:
     """Warnings and errors of one process in one second."""
     most = 0
     for place in run.stack.places:
-        seconds = re.findall(r"(?m)^\S+ (\d\d:\d\d:\d\d),\d+ (?:WARNING|ERROR)", place.log)
+        seconds = re.findall(
+            r'(?m)^{"timestamp": "[^"]+T([0-9:]+)\.\d+Z", "level": "(?:warning|error)"', place.log
+        )
         most = max([most, *Counter(seconds).values()])
     return most
 

@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from application.log_context import lines_are_about, only_about
 from domain.errors import DatabaseUnavailable
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
 from domain.repositories import KeptRequest, NewSession
@@ -71,6 +72,24 @@ async def test_a_reader_changes_nothing(postgres: PostgresDatabase) -> None:
     async with postgres.connect(read_only=True) as connection:
         with pytest.raises(DBAPIError, match="read-only transaction"):
             await run(connection, "INSERT INTO users (username, created_at) VALUES ('ada', 1)")
+
+
+async def test_a_connection_of_the_pool_is_not_about_the_request_that_needed_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, connect = [], asyncpg.connect
+
+    async def noting(*values: Any, **named: Any) -> Any:
+        seen.append(lines_are_about())
+        return await connect(*values, **named)
+
+    monkeypatch.setattr(asyncpg, "connect", noting)
+    database = PostgresDatabase(postgres_url)
+    only_about(request_id="request-01")
+    assert await ask(database, "SELECT 1") == [1]
+    only_about()
+    await database.close()
+    assert seen == [{}]
 
 
 async def test_a_reader_sees_one_moment(works: OpenSqlUnitOfWork) -> None:

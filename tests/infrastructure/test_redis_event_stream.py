@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio.connection import AbstractConnection, Connection
 
 from application.events import Chunk, Done, Entry, Snapshot, Start
+from application.log_context import lines_are_about, only_about
 from application.ports import PositionLost, Request, Subscription
 from domain.errors import QueueUnavailable
 from domain.identifiers import GenerationId, SessionId
@@ -615,3 +616,30 @@ async def test_many_sessions_that_are_read_at_once_are_read_in_turns(
     held = await asyncio.gather(*(reading.stream.held(session_id) for session_id in sessions))
     assert all([entry.event for entry in each] == [START] for each in held)
     assert 1 < most <= 4
+
+
+async def test_what_many_readers_share_is_about_none_of_their_requests(
+    writing: RedisLink, reading: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = writing.stream.writer(SESSION, 1)
+    writer.write(START)
+    await writer.flush()
+    read, seen = StreamReader.read, []
+
+    async def noting(*values: Any) -> Any:
+        seen.append(lines_are_about())
+        return await read(*values)
+
+    async def trying(_: StreamReader) -> None:
+        seen.append(lines_are_about())
+
+    monkeypatch.setattr(StreamReader, "read", noting)
+    monkeypatch.setattr(StreamReader, "_try_again", trying)
+    async with reading.stream.subscribe(SESSION) as subscription:
+        only_about(request_id="request-01")
+        assert [entry.event for entry in await subscription.held()] == [START]
+        reading.stream._reader._note_failure()
+        only_about()
+        assert reading.stream._reader._trying is not None
+        await reading.stream._reader._trying
+    assert seen == [{}, {}]
