@@ -40,6 +40,9 @@ QUIET_HEARTBEAT: Final = b":\n"
 """The first line of whatever event comes next. To OpenAI's client for Python any empty line ends an
 event once there was an id, and one without data breaks its stream."""
 
+MOST_AT_ONCE: Final = 32 * 1024
+"""Bytes handed over in one piece, of which each who does not read costs a copy."""
+
 Tell = Callable[[Following], AsyncGenerator[bytes, None]]
 """What is written of what is followed, piece by piece, in the words of one dialect. May raise
 ChatError: the stream ends then, and the client comes back, with its cursor."""
@@ -147,8 +150,12 @@ async def tell_events(following: Following) -> AsyncGenerator[bytes, None]:
     session_id = following.session_id
     yield RETRY
     async for batch in following:
-        shown = b"".join([sse_event(session_id, entry) for entry in batch])
-        yield shown or HEARTBEAT
+        shown = [sse_event(session_id, entry) for entry in batch]
+        if sum(map(len, shown)) <= MOST_AT_ONCE:
+            yield b"".join(shown) or HEARTBEAT
+        else:
+            for event in shown:
+                yield event
     if following.gone:
         yield b"data: %b\n\n" % encode(gone_json(session_id))
 
@@ -157,7 +164,9 @@ async def _write(told: AsyncGenerator[bytes, None], send: Send) -> None:
     try:
         async with aclosing(told):
             async for piece in told:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                for begin in range(0, len(piece), MOST_AT_ONCE):
+                    part = piece[begin : begin + MOST_AT_ONCE]
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
     except ChatError as error:  # the client comes back, with its cursor
         log.warning("a stream ends early: %s: %s", error.code, error.__cause__ or error)
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -83,6 +83,7 @@ def delete_user(server: Process, username: str) -> None:
 
 
 async def test_who_has_registered_chats_over_every_door(server: Process) -> None:
+    """T53, in part: neither a stream nor a socket takes a ticket again."""
     token = (await register(server))["access_token"]
     async with server.websocket(token=token) as socket:
         session_id = (await hear(socket))["session_id"]
@@ -179,6 +180,7 @@ async def test_a_page_stays_signed_in_by_its_cookie_until_it_logs_out(server: Pr
 
 @pytest.mark.parametrize("how", ["log_out", "delete_user"])
 async def test_what_is_open_ends_with_the_log_out_or_the_user(server: Process, how: str) -> None:
+    """T51: a socket, and streams by header and by ticket, within the time between two checks."""
     ada, bob = [(await register(server, name))["access_token"] for name in ("ada", "bob")]
     session_id = (await post(server, "/api/chat/session", ada))["session_id"]
     by_ticket = {"ticket": await ticket(server, ada)}

@@ -47,6 +47,7 @@ def opened(server: Process, origin: str) -> connect:
 async def test_a_page_of_another_site_and_a_name_of_another_site_are_refused_at_every_door(
     tmp_path: Path, allowed: str, way: tuple[str, str, dict[str, str]]
 ) -> None:
+    """T53, in part."""
     method, path, headers = way
     foreign = [
         {"Origin": "http://evil.example"},

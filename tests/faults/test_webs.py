@@ -1,17 +1,20 @@
-"""What happens to web processes and to who is connected with them: T07 to T11, T17."""
+"""What happens to web processes and to who is connected with them: T07 to T11, T17, T33."""
 
 import asyncio
 import base64
+import re
 import socket as sockets
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.end_to_end.processes import Json, hear, hear_until, say
 from tests.faults.case import CHUNKS, Case
-from tests.faults.oracle import Question, Rule
+from tests.faults.oracle import Question, Rule, until
 from tests.faults.readers import Reader
 from tests.faults.scripted_model import Script
 from tests.faults.stack import SETTINGS, WORKERS, L, Place
@@ -169,9 +172,22 @@ async def stall(closing: AsyncExitStack, web: Place, request: str) -> None:
     """Asks, and never reads."""
     made = closing.enter_context(sockets.socket())
     made.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    # With the large segments of loopback the kernel would take megabytes for it.
+    made.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_MAXSEG, 536)
     host, port = web.up.address.split(":")
     await asyncio.to_thread(made.connect, (host, int(port)))
     made.sendall(f"{request}\r\nHost: x\r\n\r\n".encode())
+
+
+async def stall_over_both_doors(
+    closing: AsyncExitStack, web: Place, session_id: str, cursor: str = ""
+) -> None:
+    key = base64.b64encode(bytes(16)).decode()
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+    query = f"session_id={session_id}&last_event_id={cursor}"
+    await stall(closing, web, f"GET /sse/{session_id}?last_event_id={cursor} HTTP/1.1")
+    ws = f"GET /ws?{query} HTTP/1.1\r\n{upgrade}\r\nSec-WebSocket-Key: {key}"
+    await stall(closing, web, ws)
 
 
 async def stalled_readers(run: Case, closing: AsyncExitStack) -> None:
@@ -187,14 +203,8 @@ async def stalled_readers(run: Case, closing: AsyncExitStack) -> None:
     ):
         await reply.aread()
     run.questions.clear()  # to read them all again would take the oracle its time
-    key = base64.b64encode(bytes(16)).decode()
-    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
-    query = f"session_id={session_id}&last_event_id=0-0"
     for _ in range(2):
-        path = f"/sse/{session_id}?last_event_id=0-0"
-        await stall(closing, run.stack.webs[0], f"GET {path} HTTP/1.1")
-        ws = f"GET /ws?{query} HTTP/1.1\r\n{upgrade}\r\nSec-WebSocket-Key: {key}"
-        await stall(closing, run.stack.webs[0], ws)
+        await stall_over_both_doors(closing, run.stack.webs[0], session_id, "0-0")
     await asyncio.sleep(1)  # nobody says that buffers are full
 
 
@@ -219,6 +229,71 @@ async def test_a_web_process_waits_for_readers_who_do_not_read(run: Case) -> Non
             async with asyncio.timeout(GRACE + 2):
                 await run.stack.webs[0].up.terminate()
         await run.stack.webs[0].kill()
+
+
+STALLED = 100
+"""Over each door."""
+MOST_MEMORY = 50e6
+"""Bytes, for all of them."""
+
+
+def most_memory(place: Place) -> int:
+    """Bytes that were resident at a time, since this was asked last."""
+    files = Path(f"/proc/{place.pid}")
+    found = re.search(r"VmHWM:\s+(\d+) kB", (files / "status").read_text())
+    assert found is not None
+    (files / "clear_refs").write_text("5")
+    return int(found[1]) * 1024
+
+
+def hears_the_end(question: Question) -> Callable[[Reader], bool]:
+    return lambda reader: question.generation_id in reader.ended
+
+
+async def cost_of_who_does_not_read(run: Case) -> int:
+    """Bytes that they take of their web process, where others read too. Each of them misses 400 KB
+    of what is said while it is there."""
+    web = run.stack.webs[0]
+    session_id, other = await run.session(), await run.session(readers=False)
+    await run.follow(Reader("of another session", run.stack.up_webs, other, "ws"))
+
+    async def say_much(answers: int) -> None:
+        for to in (session_id, other) * answers:
+            await run.ask(to, prompt=run.script(chunks=100, pace=0.02, size=2_000))
+        for question in run.questions[-2:]:
+            await run.all_hear(question, hears_the_end(question))
+
+    async def all_are_there() -> bool:
+        log = web.log[seen:]
+        return (
+            log.count(f"GET '/sse/{session_id}' 200") + log.count("'/ws' accepted") >= 2 * STALLED
+        )
+
+    await say_much(1)
+    before = most_memory(web)
+    seen = len(web.log)
+    async with AsyncExitStack() as closing:
+        for _ in range(STALLED):
+            await stall_over_both_doors(closing, web, session_id)
+        assert await until(all_are_there)
+        await say_much(2)
+        cost = most_memory(web) - before
+        assert await run.violations(timed=False) == []
+    run.notes.append(f"{cost / 1e6:.0f} MB")
+    return cost
+
+
+@pytest.mark.fault("T33", runs=2)
+async def test_a_hundred_readers_over_each_door_do_not_read(run: Case) -> None:
+    """What they cost is bounded, and others read on."""
+    await run.stack.be(webs=ONE, workers=ONE)
+    assert await cost_of_who_does_not_read(run) < MOST_MEMORY
+
+
+@pytest.mark.fault("T33")
+async def test_nobody_waits_for_readers_who_do_not_read(run: Case) -> None:
+    await run.stack.be(webs=("waiting",), workers=ONE)
+    assert await cost_of_who_does_not_read(run) > MOST_MEMORY
 
 
 @pytest.mark.fault("T17", limit=15, runs=3)

@@ -16,6 +16,7 @@ from functools import partialmethod
 from typing import Any, Final
 
 from sqlalchemy import and_, true
+from uvicorn.protocols.http.flow_control import FlowControl
 
 import application.submit_message
 from application.claim_generation import ClaimGeneration
@@ -42,6 +43,7 @@ from infrastructure.sql import generation_rows
 from infrastructure.sql.generation_rows import this
 from infrastructure.sql.tables import generations, is_running
 from interface import server, websocket
+from interface.websocket_protocol import WebSocketProtocol
 
 STOPPED: Final = "stopped for ever, "
 """Said before the name of the place."""
@@ -227,6 +229,12 @@ def sweeper() -> None:
     replace(SweepGenerations, __call__=none)
 
 
+def waiting() -> None:
+    """What is sent goes into memory, whether or not it is read."""
+    replace(FlowControl, drain=nothing)
+    replace(WebSocketProtocol, pause_writing=lambda _: None)
+
+
 def watchdog() -> None:
     replace(WatchSessions, __call__=nothing)
 
@@ -294,6 +302,7 @@ LEFT_OUT: Final = {
         sweeper,
         tails,
         undoing,
+        waiting,
         watchdog,
     )
 }

@@ -7,6 +7,7 @@ import pytest
 from application.events import Chunk, Start
 from domain.identifiers import SessionId
 from interface.heartbeats import HEARTBEAT_SECONDS
+from interface.sse import MOST_AT_ONCE
 from tests.builders import completed, finish
 from tests.interface.clients import (
     Connection,
@@ -119,6 +120,24 @@ async def test_a_session_sees_nothing_of_another(doors: Doors, session: SessionI
         event = await stream.event()
     assert event is not None
     assert event["session_id"] == session
+
+
+async def test_little_is_handed_over_at_once_however_much_there_is_to_tell(
+    doors: Doors, session: SessionId
+) -> None:
+    """Who does not read costs as much as was handed over last, each of them."""
+    running = await doors.running(session)
+    await begin(running, "X" * 10 * MOST_AT_ONCE)
+    for _ in range(3):
+        await go_on(running, "Y" * (MOST_AT_ONCE // 2))
+    async with event_source(doors.app, f"/sse/{session}", "last_event_id=1-0") as stream:
+        told = b""
+        while told.count(b"\n\n") < 5:
+            piece = (await stream.connection.told())["body"]
+            assert len(piece) <= MOST_AT_ONCE
+            told += piece
+    assert told.count(b"X") == 10 * MOST_AT_ONCE
+    assert told.count(b"Y") == 3 * (MOST_AT_ONCE // 2)
 
 
 # Where a stream begins

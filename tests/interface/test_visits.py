@@ -78,9 +78,13 @@ async def test_a_ticket_lets_one_socket_in(locked: Doors, ada: Ada) -> None:
 
 
 async def test_an_old_ticket_lets_nobody_in(locked: Doors, ada: Ada) -> None:
+    """T53, as are the tests around it."""
     query = await ticket_of(locked, ada.caller, seconds=0)
     async with event_source(locked.app, f"/sse/{ada.session}", query) as stream:
         assert stream.status == 401
+    async with websocket(locked.app, f"session_id={ada.session}&{query}") as socket:
+        assert (await socket.hear())["error"]["code"] == "invalid_token"
+        assert await socket.closed() == 4401
 
 
 @pytest.mark.parametrize("ticket", ["none", "%00", "%ED%A0%80", "x" * 8_000, "sk-adas"])
