@@ -47,6 +47,7 @@ class OpenTelemetrySpans:
         """`base_url` is the collector's, over HTTP. Raises ValueError if the SDK can't use what the
         environment says."""
         logging.getLogger("opentelemetry.util.re").setLevel(logging.CRITICAL)  # shows bad headers
+        logging.getLogger("opentelemetry.sdk.trace.export").addFilter(_in_one_line)
         resource = Resource.create()
         if not OTELResourceDetector().detect().attributes.get(SERVICE_NAME):
             resource = resource.merge(Resource({SERVICE_NAME: _SERVICE}))
@@ -152,6 +153,12 @@ class _Deliver(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """What the environment says badly needs no traceback."""
+    record.exc_info = None
+    return True
 
 
 def _read(traceparent: str) -> contexts.Context:

@@ -1,6 +1,7 @@
 """Spans as a collector gets them."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
@@ -110,3 +111,16 @@ async def test_of_an_error_the_code_is_told_and_no_more(
     assert (span.failed, span.events) == (code, 0)
     assert span.attributes == ({} if code is None else {"error.type": code})
     assert b"secret" not in b"".join(collected.bodies)
+
+
+def test_what_the_environment_says_badly_is_told_in_a_line_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "opentelemetry")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "many")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "a secret")
+    asyncio.run(OpenTelemetrySpans("http://127.0.0.1:4318").close())
+    [record] = caplog.records
+    assert "OTEL_BSP_MAX_QUEUE_SIZE" in record.message
+    assert record.exc_info is None
+    assert "secret" not in caplog.text
