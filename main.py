@@ -19,8 +19,10 @@ from domain.limits import Room
 from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.key_ring import BadEncryptionKeys
+from infrastructure.loop_lag import LoopLag
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile
+from infrastructure.prometheus_metrics import PrometheusMetrics
 from infrastructure.sql.migrate import CannotMigrate
 from interface.origins import Origins
 from interface.repeat import repeat
@@ -61,15 +63,24 @@ RETENTION_SECONDS: Final = 600.0
 """How often sessions are looked for that were kept for long enough."""
 
 
-def worker_of(settings: Settings, ports: Ports) -> Worker:
+def worker_of(settings: Settings, ports: Ports, metrics: PrometheusMetrics) -> Worker:
     window = ContextWindow(settings.context_messages, settings.context_tokens, estimate_tokens)
-    return build_worker(
+    worker = build_worker(
         ports,
         window,
         settings.worker_concurrency,
         settings.lease_seconds,
         settings.sweep_seconds,
     )
+    claims = worker.claims
+    metrics.watch_answers(lambda: len(claims), worker.concurrency, lambda: claims.pieces)
+    return worker
+
+
+async def measure_loop(metrics: PrometheusMetrics) -> None:
+    lag = LoopLag()
+    metrics.watch_loop(lambda: lag.longest)
+    await lag()
 
 
 def file_limits(settings: Settings) -> FileLimits:
@@ -118,7 +129,10 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
         async with AsyncExitStack() as closing:
-            ports = await closing.enter_async_context(open_ports(settings, embedded=answers))
+            metrics = PrometheusMetrics()
+            ports = await closing.enter_async_context(
+                open_ports(settings, metrics, embedded=answers)
+            )
             check_upload_folder(settings)
             admission = closing.enter_context(open_admission(settings, embedded=answers))
             web = build_web(
@@ -130,8 +144,10 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
                 Room(settings.most_answers_per_user, settings.queue_limit),
                 settings.most_streams_per_user,
+                metrics.scrape,
             )
-            worker = worker_of(settings, ports) if answers else None
+            metrics.watch_connections(lambda: web.seats.by_transport.items())
+            worker = worker_of(settings, ports, metrics) if answers else None
             draining: list[asyncio.Task[None]] = []
 
             def begin_drain() -> None:
@@ -151,6 +167,7 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             shown = f"[{host}]" if ":" in host else host
             log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
             beside = [asyncio.create_task(each) for each in beside_web(settings, ports, web)]
+            beside.append(asyncio.create_task(measure_loop(metrics)))
             with obeying_signals(end, worker.hurry if worker else end):
                 try:
                     await server.serve([listening])
@@ -167,8 +184,9 @@ async def run_worker(settings: Settings) -> None:
     if settings.auth_mode is None:
         # It has no address that could tell who its users are, so they are not the operator.
         settings = settings.model_copy(update={"auth_mode": AuthMode.REQUIRED})
-    async with open_ports(settings, embedded=False) as ports:
-        worker = worker_of(settings, ports)
+    metrics = PrometheusMetrics()
+    async with open_ports(settings, metrics, embedded=False) as ports:
+        worker = worker_of(settings, ports, metrics)
         async with beating(ports.open_unit_of_work, settings.heartbeat_file):
             with obeying_signals(stop.set, worker.hurry):
                 worker.start()

@@ -2,6 +2,7 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from application.answer import Answer
@@ -15,12 +16,16 @@ from application.ports import (
     ChatModel,
     EventStream,
     EventWriter,
+    Finish,
     OpenUnitOfWork,
+    Piece,
     RequestQueue,
 )
 from application.recollect import Recollect
 from domain.errors import ChatError, DatabaseUnavailable
+from domain.events import AnswerBegan, GenerationFenced, GenerationReleased
 from domain.generation import Ending, Failure, Generation, GenerationStatus
+from domain.identifiers import GenerationId, SessionId, UserId
 from domain.prompt import Prompt
 
 log = logging.getLogger(__name__)
@@ -54,6 +59,7 @@ class AnswerMessage:
             generation, why = claim.generation, claim.must_end
             if why is Interruption.FENCED:
                 log.info("%s is answered by another worker now", generation.id)
+                self.end.announce(GenerationFenced(*_which(generation)))
             elif why is Interruption.RELEASE and answer.finish is None:
                 await self._release(generation)
             else:
@@ -66,6 +72,7 @@ class AnswerMessage:
                 ended = await self.end(generation, ending, said, writer, claimed.title)
                 if ended is None:
                     log.info("%s was ended by another worker", generation.id)
+                    self.end.announce(GenerationFenced(*_which(generation)))
                 else:
                     await self.recollect.keep_answered(claimed.asked, ended)
 
@@ -116,11 +123,15 @@ class AnswerMessage:
     async def _stream(
         self, claimed: Claimed, model: ChatModel, answer: Answer, writer: EventWriter
     ) -> Failure | None:
-        generation = claimed.claim.generation
+        generation, begun = claimed.claim.generation, False
         try:
             async with aclosing(model.stream(claimed.prompt)) as pieces:
                 async for piece in pieces:
                     answer.add(piece, generation, writer)
+                    if answer.finish is None:
+                        self.claims.pieces += 1
+                    if not begun:
+                        begun = self._has_begun(claimed, piece)
         except ChatError as error:
             return Failure(error.code, str(error))
         except Exception:
@@ -130,12 +141,26 @@ class AnswerMessage:
             return TRUNCATED
         return None
 
+    def _has_begun(self, claimed: Claimed, piece: Piece) -> bool:
+        """With the first that can be read."""
+        if isinstance(piece, Finish):
+            return False
+        seconds = monotonic() - claimed.accepted_at
+        self.end.announce(AnswerBegan(*_which(claimed.claim.generation), seconds))
+        return True
+
     async def _release(self, generation: Generation) -> None:
         async with self.open_unit_of_work() as work:
-            await work.generations.release(generation.id, generation.fence)
+            released = await work.generations.release(generation.id, generation.fence)
             await work.commit()
         log.info("%s is given back", generation.id)
+        if released:
+            self.end.announce(GenerationReleased(*_which(generation)))
         await hint(self.queue, generation.id, generation.request_id)
+
+
+def _which(generation: Generation) -> tuple[UserId, SessionId, GenerationId]:
+    return generation.owner, generation.session_id, generation.id
 
 
 def _opening(generation: Generation, prompt: Prompt) -> Start | Reset:

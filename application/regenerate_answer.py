@@ -2,8 +2,9 @@ from dataclasses import dataclass
 
 from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
 from application.hint import hint
-from application.ports import Ids, OpenUnitOfWork, RequestQueue
+from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue
 from domain.errors import NothingToRegenerate, SessionNotFound
+from domain.events import RegenerationAccepted
 from domain.identifiers import SessionId, UserId
 
 
@@ -16,6 +17,7 @@ class RegenerateAnswer:
     queue: RequestQueue
     store_generation: StoreGeneration
     ids: Ids
+    announce: Announce
 
     async def __call__(
         self, user: UserId, session_id: SessionId, wished: Wished, key: str | None = None
@@ -47,4 +49,7 @@ class RegenerateAnswer:
             await idempotency.keep(work, user, accepted)
             await work.commit()
         await hint(self.queue, generation_id, wished.request_id)
+        self.announce(
+            RegenerationAccepted(user, session_id, question.id, generation_id, wished.request_id)
+        )
         return accepted

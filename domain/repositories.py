@@ -301,6 +301,7 @@ class Turn:
     `mark` is its conversation's, and `api_changed_at` that of the configuration which was chosen;
     None if none was, or if it is gone. By these two can be seen whether what is known of them
     still holds. If it answers a call, it is `given` the prompt instead, or why that can't be read.
+    `waited_seconds` have gone by since it was accepted.
     """
 
     generation: Generation
@@ -311,6 +312,7 @@ class Turn:
     mark: Mark
     api_changed_at: datetime | None
     given: Prompt | Failure | None = None
+    waited_seconds: float = 0.0
 
 
 class Renewal(NamedTuple):
@@ -327,6 +329,9 @@ class Generations(Protocol):
 
     async def unanswered(self, owner: UserId, room: Room) -> Unanswered:
         """What is not over yet; counted up to where there is no room for more."""
+
+    async def backlog(self, most: int) -> "Backlog":
+        """What waits of all users; counted up to `most`."""
 
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         """None if it does not exist, if its question or its session is deleted, or if it is
@@ -383,6 +388,16 @@ class Generations(Protocol):
         """The first `limit` generations with at least this fence, by fence: the running one is the
         last, for those that were stopped while they waited behind it can't be told before it has
         ended. Without a fence, or where none has it, the running one only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many generations wait, and for how many seconds the oldest does of those that a worker
+    could take at once: what waits behind another one of its session is not late. 0 if there is
+    none."""
+
+    waiting: int
+    oldest_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from application.follow_session import FollowSession
 from application.following import Following
 from application.open_session import OpenSession, Wishes
-from application.seats import Seat, Seats
+from application.seats import Seat, Seats, Transport
 from application.stop_generation import StopGeneration
 from application.submit_message import Submission, SubmitMessage
 from application.visits import Visits
@@ -131,7 +131,7 @@ class _Socket:
         try:
             caller = await self.door.who.caller(connection, by_ticket=True)
             self.user = caller.user
-            seat = self.door.seats.of(caller.user)
+            seat = self.door.seats.of(caller.user, Transport.WEBSOCKET)
             seat.__enter__()
             self.seat = seat
             if given is None:

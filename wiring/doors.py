@@ -114,7 +114,9 @@ def message_routes(
         behind.read_messages,
         behind.clear_history,
         behind.submit_message,
-        RegenerateAnswer(database, ports.queue, behind.store_generation, ports.ids),
+        RegenerateAnswer(
+            database, ports.queue, behind.store_generation, ports.ids, behind.announce
+        ),
         behind.await_answer,
         behind.follow_generation,
         streams,

@@ -17,6 +17,7 @@ from domain.uploaded_file import FileLimits
 from interface.app import build_app
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
+from interface.metrics import MetricsRoutes, Scrape, measure_nothing
 from interface.openapi.routes import openapi_routes
 from interface.origins import Origins
 from interface.repeat import Hurry
@@ -49,6 +50,7 @@ class Web:
     app: ASGIApp
     routes: Sequence[BaseRoute]
     health: HealthRoutes
+    seats: Seats
     followers: Followers
     heartbeats: Heartbeats
     watch: WatchSessions
@@ -74,6 +76,7 @@ def build_web(
     pages: Pages,
     room: Room = NO_LIMIT,
     streams_per_user: int = 0,
+    scrape: Scrape = measure_nothing,
 ) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer. `origins`: whose pages may
     ask. `streams_per_user`: at a time; 0 is no limit."""
@@ -96,6 +99,7 @@ def build_web(
     )
     routes = [
         *health.routes(),
+        *MetricsRoutes(scrape).routes(),
         *page_routes(pages),
         *account_routes(ports, who, admission),
         *session_routes(ports, who, behind),
@@ -112,6 +116,7 @@ def build_web(
         build_app(routes, origins),
         routes,
         health,
+        seats,
         followers,
         heartbeats,
         WatchSessions(database, followers),

@@ -104,7 +104,9 @@ class Chat:
 
     @property
     def regenerate(self) -> RegenerateAnswer:
-        return RegenerateAnswer(self.database, self.queue, self.store_generation, self.ids)
+        return RegenerateAnswer(
+            self.database, self.queue, self.store_generation, self.ids, self.announce
+        )
 
     @property
     def change(self) -> ChangeSession:

@@ -2,7 +2,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from application.seats import Seats
+from application.seats import Seats, Transport
 from domain.identifiers import UserId
 from domain.limits import TooManyStreams
 
@@ -36,3 +36,16 @@ def test_without_a_limit_there_is_always_a_seat() -> None:
     with ExitStack() as stay:
         for _ in range(1_000):
             stay.enter_context(seats.of(ADA))
+
+
+def test_they_are_counted_by_how_the_answer_is_heard() -> None:
+    seats = Seats(1)
+    assert set(seats.by_transport.values()) == {0}
+    with seats.of(ADA, Transport.WEBSOCKET), seats.of(BOB):
+        with pytest.raises(TooManyStreams):
+            seats.of(ADA, Transport.SSE).__enter__()
+        assert seats.by_transport == {"sse": 0, "websocket": 1, "waiting": 1}
+        seats.change(Transport.WAITING, Transport.SSE)
+        assert seats.by_transport == {"sse": 1, "websocket": 1, "waiting": 0}
+        seats.change(Transport.SSE, Transport.WAITING)
+    assert set(seats.by_transport.values()) == {0}
