@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -41,7 +42,7 @@ from resources import (
 from settings import AuthMode, BadSettings, Settings, read_settings
 from wiring.given import Pages, Ports
 from wiring.web import Web, build_retention, build_web
-from wiring.worker import build_worker
+from wiring.worker import build_worker, build_worker_door
 
 log = logging.getLogger("llm_chat")
 
@@ -121,6 +122,12 @@ def beside_web(settings: Settings, ports: Ports, web: Web) -> Iterator[Coroutine
     yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)
 
 
+def shown_address(listening: socket.socket) -> str:
+    """As it stands in a URL."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 async def run_web(settings: Settings, *, answers: bool) -> None:
     """The doors; and if it `answers`, the worker in the same process."""
     try:
@@ -163,9 +170,8 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
 
             if worker is not None:
                 worker.start()
-            host, port = listening.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
+            shown = shown_address(listening)
+            log.info("llm-chat is on http://%s and ws://%s/ws", shown, shown)
             beside = [asyncio.create_task(each) for each in beside_web(settings, ports, web)]
             beside.append(asyncio.create_task(measure_loop(metrics)))
             with obeying_signals(end, worker.hurry if worker else end):
@@ -179,14 +185,17 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
 
 
 async def run_worker(settings: Settings) -> None:
-    """A worker without doors."""
+    """A worker, with no door but the one for whoever watches over it, if that is wanted."""
     stop = asyncio.Event()
     if settings.auth_mode is None:
         # It has no address that could tell who its users are, so they are not the operator.
         settings = settings.model_copy(update={"auth_mode": AuthMode.REQUIRED})
     metrics = PrometheusMetrics()
-    async with open_ports(settings, metrics, embedded=False) as ports:
+    async with AsyncExitStack() as closing:
+        listening = closing.enter_context(listening_for_watchers(settings))
+        ports = await closing.enter_async_context(open_ports(settings, metrics, embedded=False))
         worker = worker_of(settings, ports, metrics)
+        await closing.enter_async_context(watched(listening, metrics))
         async with beating(ports.open_unit_of_work, settings.heartbeat_file):
             with obeying_signals(stop.set, worker.hurry):
                 worker.start()
@@ -194,6 +203,41 @@ async def run_worker(settings: Settings) -> None:
                 await stop.wait()
                 await worker.drain(settings.shutdown_grace)
     log.info("the worker has stopped")
+
+
+@contextmanager
+def listening_for_watchers(settings: Settings) -> Iterator[socket.socket | None]:
+    """Raises NotReady."""
+    host, port = settings.metrics_host, settings.metrics_port
+    if not port:
+        yield None
+        return
+    try:
+        listening = listen(host, port)
+    except OSError as error:
+        raise NotReady(f"METRICS_PORT: can't listen on {host}:{port}: {error}") from error
+    with listening:
+        yield listening
+
+
+@asynccontextmanager
+async def watched(
+    listening: socket.socket | None, metrics: PrometheusMetrics
+) -> AsyncIterator[None]:
+    """A worker's only door, for whoever watches over it."""
+    if listening is None:
+        yield
+        return
+    server = Server(build_worker_door(metrics.scrape), begin_drain=lambda: None)
+    serving = asyncio.create_task(server.serve([listening]))
+    measuring = asyncio.create_task(measure_loop(metrics))
+    log.info("metrics are on http://%s/metrics", shown_address(listening))
+    try:
+        yield
+    finally:
+        measuring.cancel()
+        server.should_exit = True
+        await serving
 
 
 @asynccontextmanager

@@ -86,6 +86,9 @@ async def accepted(_: Settings) -> None:
         ("SECRET_KEY", "secret secret secret secret sec"),
         ("ACCESS_TOKEN_SECONDS", "0"),
         ("ACCESS_CHECK_SECONDS", "0"),
+        ("METRICS_PORT", "-1"),
+        ("METRICS_PORT", "70000"),
+        ("METRICS_PORT", "http"),
     ],
 )
 def test_a_bad_variable_is_named(

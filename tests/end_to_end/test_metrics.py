@@ -1,16 +1,21 @@
 """What is measured of a real process, as whoever watches over it scrapes it."""
 
 import asyncio
+import socket
 from pathlib import Path
 
-from tests.end_to_end.processes import hear_until, process
-from tests.scraping import scrape, scraped_until
+from tests.end_to_end.processes import KEYS, hear_until, process
+from tests.end_to_end.test_start import start
+from tests.scraping import scraped_until
+from tests.servers import free_port
 from tests.upstream import Call, hello, upstream
 
 HELLO = {"message": "Hello, LLM!"}
 
 
-async def test_a_message_its_answer_and_a_failure_are_counted(tmp_path: Path) -> None:
+async def test_a_message_its_answer_and_failures_are_counted_past_the_proxy(
+    tmp_path: Path,
+) -> None:
     async def break_off(call: Call) -> None:
         await call.begin()
         await call.chunk("Hel")
@@ -58,6 +63,9 @@ async def test_a_message_its_answer_and_a_failure_are_counted(tmp_path: Path) ->
         samples = await scraped_until(server, {'llm_chat_generations_total{outcome="failed"}': 6.0})
         states = [samples[f'llm_chat_breakers{{state="{each}"}}'] for each in ("open", "half_open")]
         assert sorted(states) == [0, 1]
+        for header in ("Forwarded", "X-Forwarded-For", "X-Real-IP"):
+            reply = await http.get("/metrics", headers={header: "198.51.100.7"})
+            assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
 
 
 async def test_who_is_there_and_what_waits_is_shown_for_as_long_as_it_does(
@@ -99,9 +107,34 @@ async def test_who_is_there_and_what_waits_is_shown_for_as_long_as_it_does(
 CALL = {"model": "simulated", "messages": [{"role": "user", "content": "Hello"}]}
 
 
-async def test_behind_a_proxy_there_is_no_such_page(tmp_path: Path) -> None:
-    async with process(tmp_path) as server, server.http() as http:
-        for header in ("Forwarded", "X-Forwarded-For", "X-Real-IP"):
-            reply = await http.get("/metrics", headers={header: "198.51.100.7"})
-            assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
-        assert "llm_chat_claims_total 0.0" in await scrape(server)
+async def test_a_worker_shows_what_it_did_at_a_door_of_its_own_and_has_no_other(
+    tmp_path: Path,
+) -> None:
+    assert start(tmp_path, "migrate")[0] == 0
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    async with (
+        process(tmp_path, "serve") as web,
+        web.http() as http,
+        process(tmp_path, "work", SIMULATED_DELAY="0", METRICS_PORT=str(port)) as worker,
+    ):
+        assert (await http.post("/api/chat/message", json=HELLO)).status_code == 200
+        await scraped_until(web, {'llm_chat_accepted_total{kind="message"}': 1.0})
+        done = {"llm_chat_claims_total": 1.0, "llm_chat_chunks_total": 5.0}
+        samples = await scraped_until(web, done, address)
+        assert samples['llm_chat_accepted_total{kind="message"}'] == 0
+        assert "llm_chat_event_loop_lag_seconds" in samples
+        assert (await http.get(f"http://{address}/healthz")).json() == {"status": "ok"}
+        for path in ("/readyz", "/", "/api/models", "/docs"):
+            assert (await http.get(f"http://{address}{path}")).status_code == 404
+        proxied = await http.get(f"http://{address}/metrics", headers={"X-Forwarded-For": "::1"})
+        assert proxied.status_code == 404
+        assert await worker.terminate() == 0
+
+
+def test_a_port_that_is_taken_is_a_clear_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = start(tmp_path, "work", METRICS_PORT=str(port), **KEYS)
+    assert (code, len(said)) == (2, 1)
+    assert said[0].startswith(f"llm-chat: METRICS_PORT: can't listen on 127.0.0.1:{port}: ")
