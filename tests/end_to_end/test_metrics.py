@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.end_to_end.processes import KEYS, hear_until, process
 from tests.end_to_end.test_start import start
-from tests.scraping import scraped_until
+from tests.observability import expressions, names_in, samples_in
+from tests.scraping import read_names, read_samples, scrape, scraped_until
 from tests.servers import free_port
 from tests.upstream import Call, hello, upstream
 
@@ -124,6 +125,13 @@ async def test_a_worker_shows_what_it_did_at_a_door_of_its_own_and_has_no_other(
         samples = await scraped_until(web, done, address)
         assert samples['llm_chat_accepted_total{kind="message"}'] == 0
         assert "llm_chat_event_loop_lag_seconds" in samples
+        # All that the dashboard and the alerts ask for is shown by one or the other.
+        shown = [await scrape(web), await scrape(web, address)]
+        names = {name for text in shown for name in read_names(text)}
+        series = {name for text in shown for name in read_samples(text)}
+        for expression in expressions():
+            assert names_in(expression) <= names, expression
+            assert samples_in(expression) <= series, expression
         assert (await http.get(f"http://{address}/healthz")).json() == {"status": "ok"}
         for path in ("/readyz", "/", "/api/models", "/docs"):
             assert (await http.get(f"http://{address}{path}")).status_code == 404
