@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -21,8 +22,10 @@ from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.key_ring import BadEncryptionKeys
 from infrastructure.logs import set_up_logging
+from infrastructure.loop_lag import LoopLag
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile
+from infrastructure.prometheus_metrics import PrometheusMetrics
 from infrastructure.sql.migrate import CannotMigrate
 from interface.origins import Origins
 from interface.repeat import repeat
@@ -41,7 +44,7 @@ from resources import (
 from settings import AuthMode, BadSettings, Settings, read_settings
 from wiring.given import Pages, Ports
 from wiring.web import Web, build_retention, build_web
-from wiring.worker import build_worker
+from wiring.worker import build_worker, build_worker_door
 
 log = logging.getLogger("llm_chat")
 
@@ -55,9 +58,9 @@ RETENTION_SECONDS: Final = 600.0
 """How often sessions are looked for that were kept for long enough."""
 
 
-def worker_of(settings: Settings, ports: Ports) -> Worker:
+def worker_of(settings: Settings, ports: Ports, metrics: PrometheusMetrics) -> Worker:
     window = ContextWindow(settings.context_messages, settings.context_tokens, estimate_tokens)
-    return build_worker(
+    worker = build_worker(
         ports,
         window,
         settings.worker_concurrency,
@@ -65,6 +68,15 @@ def worker_of(settings: Settings, ports: Ports) -> Worker:
         settings.sweep_seconds,
         Meter(estimate_tokens if settings.tokens_per_day else None),
     )
+    claims = worker.claims
+    metrics.watch_answers(lambda: len(claims), worker.concurrency, lambda: claims.pieces)
+    return worker
+
+
+async def measure_loop(metrics: PrometheusMetrics) -> None:
+    lag = LoopLag()
+    metrics.watch_loop(lambda: lag.longest)
+    await lag()
 
 
 def file_limits(settings: Settings) -> FileLimits:
@@ -100,10 +112,16 @@ def beside_web(settings: Settings, ports: Ports, web: Web) -> Iterator[Coroutine
     yield repeat(settings.watchdog_seconds, web.watch, jitter=0.1, hurry=web.hurry_to_watch)
     # With its jitter never later than that.
     yield repeat(settings.access_check_seconds * 0.9, web.recheck, jitter=0.1)
-    yield repeat(SEATS_SECONDS, web.seats.renew, jitter=0.1)
+    yield repeat(SEATS_SECONDS, web.seats.taken.renew, jitter=0.1)
     yield repeat(STRAYS_SECONDS, web.clear_strays, jitter=0.5, at_once=True)
     forget = build_retention(ports, settings.retention_days)
     yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)
+
+
+def shown_address(listening: socket.socket) -> str:
+    """As it stands in a URL."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def run_web(settings: Settings, *, answers: bool) -> None:
@@ -114,7 +132,10 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
         raise NotReady(f"can't listen on {settings.host}:{settings.port}: {error}") from error
     with listening:
         async with AsyncExitStack() as closing:
-            ports = await closing.enter_async_context(open_ports(settings, embedded=answers))
+            metrics = PrometheusMetrics()
+            ports = await closing.enter_async_context(
+                open_ports(settings, metrics, embedded=answers)
+            )
             check_upload_folder(settings)
             admission = closing.enter_context(open_admission(settings, embedded=answers))
             web = build_web(
@@ -126,8 +147,10 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
                 Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
                 Room(settings.most_answers_per_user, settings.queue_limit, settings.tokens_per_day),
                 settings.most_streams_per_user,
+                metrics.scrape,
             )
-            worker = worker_of(settings, ports) if answers else None
+            metrics.watch_connections(lambda: web.seats.by_transport.items())
+            worker = worker_of(settings, ports, metrics) if answers else None
             draining: list[asyncio.Task[None]] = []
 
             def begin_drain() -> None:
@@ -143,10 +166,10 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
 
             if worker is not None:
                 worker.start()
-            host, port = listening.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            log.info("llm-chat is on http://%s:%d and ws://%s:%d/ws", shown, port, shown, port)
+            shown = shown_address(listening)
+            log.info("llm-chat is on http://%s and ws://%s/ws", shown, shown)
             beside = [asyncio.create_task(each) for each in beside_web(settings, ports, web)]
+            beside.append(asyncio.create_task(measure_loop(metrics)))
             with obeying_signals(end, worker.hurry if worker else end):
                 try:
                     await server.serve([listening])
@@ -158,13 +181,17 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
 
 
 async def run_worker(settings: Settings) -> None:
-    """A worker without doors."""
+    """A worker, with no door but the one for whoever watches over it, if that is wanted."""
     stop = asyncio.Event()
     if settings.auth_mode is None:
         # It has no address that could tell who its users are, so they are not the operator.
         settings = settings.model_copy(update={"auth_mode": AuthMode.REQUIRED})
-    async with open_ports(settings, embedded=False) as ports:
-        worker = worker_of(settings, ports)
+    metrics = PrometheusMetrics()
+    async with AsyncExitStack() as closing:
+        listening = closing.enter_context(listening_for_watchers(settings))
+        ports = await closing.enter_async_context(open_ports(settings, metrics, embedded=False))
+        worker = worker_of(settings, ports, metrics)
+        await closing.enter_async_context(watched(listening, metrics))
         async with beating(ports.open_unit_of_work, settings.heartbeat_file):
             with obeying_signals(stop.set, worker.hurry):
                 worker.start()
@@ -172,6 +199,41 @@ async def run_worker(settings: Settings) -> None:
                 await stop.wait()
                 await worker.drain(settings.shutdown_grace)
     log.info("the worker has stopped")
+
+
+@contextmanager
+def listening_for_watchers(settings: Settings) -> Iterator[socket.socket | None]:
+    """Raises NotReady."""
+    host, port = settings.metrics_host, settings.metrics_port
+    if not port:
+        yield None
+        return
+    try:
+        listening = listen(host, port)
+    except OSError as error:
+        raise NotReady(f"METRICS_PORT: can't listen on {host}:{port}: {error}") from error
+    with listening:
+        yield listening
+
+
+@asynccontextmanager
+async def watched(
+    listening: socket.socket | None, metrics: PrometheusMetrics
+) -> AsyncIterator[None]:
+    """A worker's only door, for whoever watches over it."""
+    if listening is None:
+        yield
+        return
+    server = Server(build_worker_door(metrics.scrape), begin_drain=lambda: None)
+    serving = asyncio.create_task(server.serve([listening]))
+    measuring = asyncio.create_task(measure_loop(metrics))
+    log.info("metrics are on http://%s/metrics", shown_address(listening))
+    try:
+        yield
+    finally:
+        measuring.cancel()
+        server.should_exit = True
+        await serving
 
 
 @asynccontextmanager

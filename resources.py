@@ -20,6 +20,7 @@ from application.ports import (
     WakeUps,
 )
 from application.spans import UNTRACED
+from application.watch_backlog import WatchBacklog
 from domain.base_url import clean_base_url
 from domain.limits import Rate
 from domain.secret import Secret
@@ -38,6 +39,7 @@ from infrastructure.memory.seats import MemorySeats
 from infrastructure.memory.wake_ups import MemoryWakeUps
 from infrastructure.models.registry import Dialect, Models, OwnModel, dialects, simulated_models
 from infrastructure.personas_file import FilePersonas
+from infrastructure.prometheus_metrics import PrometheusMetrics
 from infrastructure.random_ids import RandomIds
 from infrastructure.redis.keys import Keys
 from infrastructure.redis.link import open_redis
@@ -46,6 +48,7 @@ from infrastructure.sql.migrate import is_current, migrate
 from infrastructure.sql.postgres import PostgresDatabase
 from infrastructure.sql.sqlite import SqliteDatabase
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
+from infrastructure.upstreams.breaker import Breakers
 from infrastructure.upstreams.connections import Connections
 from infrastructure.upstreams.limits import Limits
 from infrastructure.upstreams.model_server import ModelServer
@@ -193,7 +196,9 @@ async def open_exchange(settings: Settings, *, embedded: bool) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Ports]:
+async def open_ports(
+    settings: Settings, metrics: PrometheusMetrics, *, embedded: bool
+) -> AsyncIterator[Ports]:
     """If `embedded`, whatever is missing is made. Raises NotReady, DatabaseUnavailable, and for
     what is there but of no use BadPersonasFile, BadEncryptionKeys, CannotMigrate."""
     personas = FilePersonas(settings.personas_file)
@@ -212,7 +217,9 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             limits.connect, settings.upstream_allowed_hosts, spans.traceparent
         )
         closing.push_async_callback(connections.close)
-        spoken = dialects(connections, limits)
+        breakers = Breakers()
+        metrics.watch_breakers(lambda: breakers.not_closed().items())
+        spoken = dialects(connections, limits, breakers)
         models = Models(
             own_models(settings, spoken),
             spoken,
@@ -223,8 +230,13 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             await connections.open()  # not in the time of the first answer
         reading = asyncio.create_task(repeat(PERSONAS_SECONDS, personas.refresh))
         closing.callback(reading.cancel)
+        open_unit_of_work = OpenSqlUnitOfWork(database, key_ring)
+        metrics.watch_health(
+            {"queue": lambda: exchange.queue.away, "stream": lambda: exchange.stream.away},
+            WatchBacklog(open_unit_of_work),
+        )
         yield Ports(
-            OpenSqlUnitOfWork(database, key_ring),
+            open_unit_of_work,
             exchange.queue,
             exchange.stream,
             exchange.wake_ups,
@@ -236,7 +248,7 @@ async def open_ports(settings: Settings, *, embedded: bool) -> AsyncIterator[Por
             SubprocessDocumentReader(),
             exchange.rate_limiter,
             exchange.seats,
-            [write_audit_line],
+            [write_audit_line, metrics],
             spans,
         )
 

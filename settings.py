@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     retention_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 0.0
     heartbeat_file: Path | None = None
     otel_exporter_otlp_endpoint: SecretStr = SecretStr("")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: LogFormat | None = None
 

@@ -2,6 +2,7 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Final
 
 from application.answer import Answer
@@ -15,7 +16,9 @@ from application.ports import (
     ChatModel,
     EventStream,
     EventWriter,
+    Finish,
     OpenUnitOfWork,
+    Piece,
     RequestQueue,
     Span,
     Spans,
@@ -35,7 +38,9 @@ from application.spans import (
     tell_which,
 )
 from domain.errors import ChatError, DatabaseUnavailable
+from domain.events import AnswerBegan, GenerationFenced, GenerationReleased
 from domain.generation import Ending, Failure, Generation, GenerationStatus
+from domain.identifiers import GenerationId, SessionId, UserId
 from domain.meter import Meter
 from domain.prompt import Prompt
 
@@ -83,6 +88,7 @@ class AnswerMessage:
             if why is Interruption.FENCED:
                 log.info("%s is answered by another worker now", generation.id)
                 span.tell(OUTCOME, "lost")
+                self.end.announce(GenerationFenced(*_which(generation)))
             elif why is Interruption.RELEASE and answer.finish is None:
                 await self._release(generation)
                 span.tell(OUTCOME, "given back")
@@ -101,6 +107,7 @@ class AnswerMessage:
                 if ended is None:
                     log.info("%s was ended by another worker", generation.id)
                     span.tell(OUTCOME, "lost")
+                    self.end.announce(GenerationFenced(*_which(generation)))
                 else:
                     span.tell(OUTCOME, ended.status)
                     await self.recollect.keep_answered(claimed.asked, ended)
@@ -172,11 +179,15 @@ class AnswerMessage:
     async def _hear(
         self, claimed: Claimed, model: ChatModel, answer: Answer, writer: EventWriter
     ) -> Failure | None:
-        generation = claimed.claim.generation
+        generation, begun = claimed.claim.generation, False
         try:
             async with aclosing(model.stream(claimed.prompt)) as pieces:
                 async for piece in pieces:
                     answer.add(piece, generation, writer)
+                    if answer.finish is None:
+                        self.claims.pieces += 1
+                    if not begun:
+                        begun = self._has_begun(claimed, piece)
         except ChatError as error:
             return Failure(error.code, str(error))
         except Exception:
@@ -186,11 +197,21 @@ class AnswerMessage:
             return TRUNCATED
         return None
 
+    def _has_begun(self, claimed: Claimed, piece: Piece) -> bool:
+        """With the first that can be read."""
+        if isinstance(piece, Finish):
+            return False
+        seconds = monotonic() - claimed.accepted_at
+        self.end.announce(AnswerBegan(*_which(claimed.claim.generation), seconds))
+        return True
+
     async def _release(self, generation: Generation) -> None:
         async with self.open_unit_of_work() as work:
-            await work.generations.release(generation.id, generation.fence)
+            released = await work.generations.release(generation.id, generation.fence)
             await work.commit()
         log.info("%s is given back", generation.id)
+        if released:
+            self.end.announce(GenerationReleased(*_which(generation)))
         traceparent = self.spans.traceparent()
         await hint(self.queue, generation.id, generation.request_id, traceparent)
 
@@ -203,6 +224,10 @@ def _tell_model(span: Span, claimed: Claimed) -> None:
         span.tell(PROVIDER, claimed.provider)
     if generation.api_id is None:
         span.tell(MODEL, generation.model_name)
+
+
+def _which(generation: Generation) -> tuple[UserId, SessionId, GenerationId]:
+    return generation.owner, generation.session_id, generation.id
 
 
 def _opening(generation: Generation, prompt: Prompt) -> Start | Reset:

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Final
 
 from application.choose_model import ChooseModel
@@ -25,13 +26,15 @@ _CHARACTERS_PER_TOKEN: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claim, and all that answering needs, so that no transaction is open while streaming."""
+    """A claim, and all that answering needs, so that no transaction is open while streaming.
+    `accepted_at` is when its question was, by the monotonic clock of this process."""
 
     claim: Claim
     model: ChatModel | Failure
     prompt: Prompt
     title: str | None
     asked: Asked | None
+    accepted_at: float
     provider: str | None = None
 
 
@@ -53,6 +56,7 @@ class ClaimGeneration:
             turn = await work.generations.claim(generation_id, self.lease_seconds)
             if turn is None:
                 return None
+            accepted_at = monotonic() - turn.waited_seconds
             generation = turn.generation
             found = await self.recollect(work, turn, self.window.messages)
             recent = found.asked.messages if found.asked else ()
@@ -70,7 +74,9 @@ class ClaimGeneration:
         else:
             prompt = turn.given or await self._told(turn, recent, files)
         provider = self.choose_model.provider(generation, found.config)
-        return Claimed(Claim(generation), model, prompt, turn.title, found.asked, provider)
+        return Claimed(
+            Claim(generation), model, prompt, turn.title, found.asked, accepted_at, provider
+        )
 
     async def _told(
         self, turn: Turn, recent: Sequence[Message], files: Mapping[FileId, FileText]

@@ -72,9 +72,13 @@ class Claim:
 
 @dataclass(slots=True)
 class Claims:
+    """`pieces` is how many of them the models gave this process, in all its answers: a plain count,
+    for it rises with each."""
+
     held: dict[GenerationId, Claim] = field(default_factory=dict)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by a transaction that changes the rows of many claims: two could lock each other out."""
+    pieces: int = field(default=0, init=False)
     _all_interrupted: Interruption | None = field(default=None, init=False)
 
     def __len__(self) -> int:

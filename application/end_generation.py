@@ -125,5 +125,5 @@ def _what_happened(
     if ended.failure is not None:
         return GenerationFailed(*which, ended.failure)
     if ended.status is GenerationStatus.COMPLETED:
-        return GenerationCompleted(*which)
+        return GenerationCompleted(*which, ended.usage)
     return GenerationStopped(*which)

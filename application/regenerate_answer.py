@@ -2,9 +2,10 @@ from dataclasses import dataclass
 
 from application.accepting import Accepted, Idempotency, StoreGeneration, Wished, once
 from application.hint import hint
-from application.ports import Ids, OpenUnitOfWork, RequestQueue, Spans
+from application.ports import Announce, Ids, OpenUnitOfWork, RequestQueue, Spans
 from application.spans import UNTRACED
 from domain.errors import NothingToRegenerate, SessionNotFound
+from domain.events import RegenerationAccepted
 from domain.identifiers import SessionId, UserId
 
 
@@ -17,6 +18,7 @@ class RegenerateAnswer:
     queue: RequestQueue
     store_generation: StoreGeneration
     ids: Ids
+    announce: Announce
     spans: Spans = UNTRACED
 
     async def __call__(
@@ -50,4 +52,7 @@ class RegenerateAnswer:
             await work.commit()
         traceparent = self.spans.traceparent()
         await hint(self.queue, generation_id, wished.request_id, traceparent)
+        self.announce(
+            RegenerationAccepted(user, session_id, question.id, generation_id, wished.request_id)
+        )
         return accepted

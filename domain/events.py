@@ -7,10 +7,22 @@ from dataclasses import dataclass
 
 from domain.generation import Failure
 from domain.identifiers import GenerationId, MessageId, SessionId, UserId
+from domain.message import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class MessageAccepted:
+    user: UserId
+    session_id: SessionId
+    message_id: MessageId
+    generation_id: GenerationId
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegenerationAccepted:
+    """A question that was answered before is to be answered once more."""
+
     user: UserId
     session_id: SessionId
     message_id: MessageId
@@ -29,10 +41,39 @@ class GenerationStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerBegan:
+    """The first piece of it came, so many seconds after the question was accepted."""
+
+    user: UserId
+    session_id: SessionId
+    generation_id: GenerationId
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFenced:
+    """Its worker has lost it, to another one or with its session: what it still said is void."""
+
+    user: UserId
+    session_id: SessionId
+    generation_id: GenerationId
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationReleased:
+    """Its worker ends, and gave it back before it was answered."""
+
+    user: UserId
+    session_id: SessionId
+    generation_id: GenerationId
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationCompleted:
     user: UserId
     session_id: SessionId
     generation_id: GenerationId
+    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +99,11 @@ class SessionDeleted:
 
 DomainEvent = (
     MessageAccepted
+    | RegenerationAccepted
     | GenerationStarted
+    | AnswerBegan
+    | GenerationFenced
+    | GenerationReleased
     | GenerationCompleted
     | GenerationStopped
     | GenerationFailed

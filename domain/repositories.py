@@ -302,6 +302,7 @@ class Turn:
     `mark` is its conversation's, and `api_changed_at` that of the configuration which was chosen;
     None if none was, or if it is gone. By these two can be seen whether what is known of them
     still holds. If it answers a call, it is `given` the prompt instead, or why that can't be read.
+    `waited_seconds` have gone by since it was accepted.
     """
 
     generation: Generation
@@ -312,6 +313,7 @@ class Turn:
     mark: Mark
     api_changed_at: datetime | None
     given: Prompt | Failure | None = None
+    waited_seconds: float = 0.0
 
 
 class Renewal(NamedTuple):
@@ -332,6 +334,9 @@ class Generations(Protocol):
     async def spent_today(self, owner: UserId) -> Spent:
         """What the owner's answers that have ended today say that they took, also if they are not
         there any more."""
+
+    async def backlog(self, most: int) -> "Backlog":
+        """What waits of all users; counted up to `most`."""
 
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         """None if it does not exist, if its question or its session is deleted, or if it is
@@ -388,6 +393,16 @@ class Generations(Protocol):
         """The first `limit` generations with at least this fence, by fence: the running one is the
         last, for those that were stopped while they waited behind it can't be told before it has
         ended. Without a fence, or where none has it, the running one only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many generations wait, and for how many seconds the oldest does of those that a worker
+    could take at once: what waits behind another one of its session is not late. 0 if there is
+    none."""
+
+    waiting: int
+    oldest_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

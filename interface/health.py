@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,14 @@ from interface.request_id import request_id_of
 from interface.wire.answers import HealthJson, ReadinessJson
 
 
+async def _health(_: Request) -> Response:
+    healthy: HealthJson = {"status": "ok"}
+    return json_reply(healthy)
+
+
+HEALTHZ: Final = Route("/healthz", _health)
+
+
 @dataclass(slots=True, eq=False)
 class HealthRoutes:
     """`/healthz`: the process answers. `/readyz`: it can take requests, which without the queue and
@@ -24,11 +33,7 @@ class HealthRoutes:
     draining: bool = field(default=False, init=False)
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/healthz", self.health), Route("/readyz", self.ready)]
-
-    async def health(self, _: Request) -> Response:
-        healthy: HealthJson = {"status": "ok"}
-        return json_reply(healthy)
+        return [HEALTHZ, Route("/readyz", self.ready)]
 
     async def ready(self, request: Request) -> Response:
         try:

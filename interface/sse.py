@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from application.follow_session import FollowGeneration, FollowSession
 from application.following import Following
-from application.seats import Seats
+from application.seats import Seats, Transport
 from application.visits import Visits
 from domain.access import Caller
 from domain.errors import ChatError
@@ -68,8 +68,8 @@ class Streams:
         tell: Tell | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """The whole reply: what is followed, until it ends or the client leaves; as events, unless
-        another dialect tells it."""
+        """The whole reply, to who has a seat: what is followed, until it ends or the client leaves;
+        as events, unless another dialect tells it."""
         # 204 tells a browser's EventSource not to come back for more: there is none.
         status = 204 if following.is_over else 200
         head = [*_HEADERS, *headers]
@@ -78,6 +78,7 @@ class Streams:
             await send({"type": "http.response.body", "body": b""})
             return
         leaving = asyncio.create_task(_until_left(receive, following))
+        self.seats.change(Transport.WAITING, Transport.SSE)
         try:
             with (
                 self.heartbeats.for_(following),
@@ -88,6 +89,7 @@ class Streams:
         except asyncio.CancelledError:
             log.info("a stream whose client does not read is cut: the process ends")
         finally:
+            self.seats.change(Transport.SSE, Transport.WAITING)
             leaving.cancel()
 
 

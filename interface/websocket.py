@@ -15,7 +15,7 @@ from application.follow_session import FollowSession
 from application.following import Following
 from application.log_context import also_about, begin_apart
 from application.open_session import OpenSession, Wishes
-from application.seats import Seat, Seats
+from application.seats import Seat, Seats, Transport
 from application.stop_generation import StopGeneration
 from application.submit_message import Submission, SubmitMessage
 from application.visits import Visits
@@ -136,7 +136,7 @@ class _Socket:
             caller = await self.door.who.caller(connection, by_ticket=True)
             self.user = caller.user
             self.pace = self.door.paces.of(connection, caller)
-            seat = self.door.seats.of(caller.user)
+            seat = self.door.seats.of(caller.user, Transport.WEBSOCKET)
             await seat.__aenter__()
             self.seat = seat
             if given is None:

@@ -59,6 +59,7 @@ from domain.persona import Persona
 from domain.position import Position
 from domain.prompt import Prompt
 from domain.repositories import (
+    Backlog,
     Finished,
     Forgotten,
     KeptPassword,
@@ -810,6 +811,17 @@ class FakeGenerations:
         tokens = self.state.spending.get((owner, now.date()), 0)
         return Spent(tokens, (tomorrow - now).total_seconds())
 
+    async def backlog(self, most: int) -> Backlog:
+        queued = [
+            row
+            for row in self.state.rows.values()
+            if row.generation.status is GenerationStatus.QUEUED
+        ]
+        free = [row.generation for row in queued if self._claimable(row)]
+        since = min((generation.created_at for generation in free), default=None)
+        waited = 0.0 if since is None else (self.state.now() - since).total_seconds()
+        return Backlog(min(len(queued), most), waited)
+
     async def find(self, generation_id: GenerationId, owner: UserId) -> Generation | None:
         row = self.state.rows.get(generation_id)
         if row is None or row.generation.owner != owner or not self._is_visible(row.generation):
@@ -845,6 +857,7 @@ class FakeGenerations:
             Mark.of(session.end.fence, session.message_count, session.last_number),
             config.updated_at if config else None,
             self.state.calls[session.id].prompt if session.kept_seconds is not None else None,
+            (self.state.now() - generation.created_at).total_seconds(),
         )
 
     async def renew(

@@ -24,6 +24,8 @@ TEXT: Final = FILE.read_text()
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load(TEXT)
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
 ONE_SHOTS: Final = {"secrets", "migrate"}
+WATCHING: Final = {"prometheus", "grafana"}
+"""Which are only there if they are asked for."""
 OURS: Final = {name for name, service in SERVICES.items() if "build" in service}
 MOST_FILES: Final = 20_000
 """Without a privilege an engine can't give more than it has itself."""
@@ -46,7 +48,9 @@ def test_it_is_a_compose_file() -> None:
 
 
 def test_it_has_what_it_is_to_have() -> None:
-    assert set(SERVICES) == {"proxy", "web", "work", "redis", "postgres"} | ONE_SHOTS
+    assert set(SERVICES) == {"proxy", "web", "work", "redis", "postgres"} | ONE_SHOTS | WATCHING
+    assert {name for name in SERVICES if "profiles" in SERVICES[name]} == WATCHING
+    assert all(SERVICES[name]["profiles"] == ["observability"] for name in WATCHING)
     assert {"web", "work"} | ONE_SHOTS == OURS
     assert SERVICES["web"]["deploy"]["replicas"] == SERVICES["work"]["deploy"]["replicas"] == 2
     # What has a name or a port of its own on the host can't be scaled.
@@ -54,15 +58,31 @@ def test_it_has_what_it_is_to_have() -> None:
 
 
 def test_only_the_proxy_can_be_reached_and_only_from_this_machine() -> None:
-    assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["proxy"]
+    published = {name for name in SERVICES if "ports" in SERVICES[name]} - WATCHING
+    assert published == {"proxy"}
     assert SERVICES["proxy"]["ports"] == ["${HTTP_ADDRESS:-127.0.0.1}:${HTTP_PORT:-8080}:8080"]
     assert COMPOSE["networks"]["back"]["internal"] is True
     for name in ("redis", "postgres", "migrate"):
         assert SERVICES[name]["networks"] == ["back"]
     assert SERVICES["proxy"]["networks"] == ["front"]
-    assert set(SERVICES["web"]["networks"]) == {"front", "back"}
-    assert set(SERVICES["work"]["networks"]) == {"back", "out"}
+    assert set(SERVICES["web"]["networks"]) == {"front", "back", "watch"}
+    assert set(SERVICES["work"]["networks"]) == {"back", "out", "watch"}
     assert SERVICES["secrets"]["network_mode"] == "none"
+
+
+@services(WATCHING)
+def test_who_watches_sees_metrics_alone_and_is_seen_from_this_machine_alone(name: str) -> None:
+    """Nobody is asked who they are there, so no setting opens it to others."""
+    assert SERVICES[name]["networks"] == ["watch"]
+    (port,) = SERVICES[name]["ports"]
+    assert re.fullmatch(rf"127\.0\.0\.1:\$\{{{name.upper()}_PORT:-\d+\}}:\d+", port)
+
+
+def test_the_proxy_shows_nobody_what_is_measured() -> None:
+    """It also says for whom it asks, and so it would be answered that there is nothing."""
+    proxy = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    assert "http-request return status 404 if { path,url_dec -m beg /metrics }\n" in proxy
+    assert "http-request set-header X-Forwarded-For %[src]\n" in proxy
 
 
 @services(set(SERVICES) - ONE_SHOTS)
@@ -133,7 +153,7 @@ def test_there_is_time_to_end_in_order(name: str) -> None:
 
 @services(set(SERVICES) - OURS)
 def test_images_of_others_are_of_one_major_version(name: str) -> None:
-    assert re.fullmatch(r"[a-z]+:\d+(\.\d+)*(-[a-z]+)?", SERVICES[name]["image"])
+    assert re.fullmatch(r"([a-z]+/)?[a-z]+:v?\d+(\.\d+)*(-[a-z]+)?", SERVICES[name]["image"])
 
 
 def test_our_image_is_not_run_by_root_and_holds_what_runs() -> None:
@@ -195,6 +215,7 @@ def test_each_secret_is_seen_by_its_readers_alone() -> None:
         "migrate": ours,
         "redis": ["redis-secrets:/run/secrets:ro"],
         "postgres": ["postgres-secrets:/run/secrets:ro"],
+        **{name: [] for name in WATCHING},
     }
 
 

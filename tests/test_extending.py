@@ -17,6 +17,7 @@ from domain.events import SessionDeleted
 from domain.identifiers import SessionId, UserId
 from infrastructure.audit_log import write_audit_line
 from infrastructure.disk_file_store import DiskFileStore
+from infrastructure.prometheus_metrics import PrometheusMetrics
 from infrastructure.upstreams.model_server import ModelServer
 from interface.asker import Asker
 from tests.contracts.conftest import server  # noqa: F401 - a fixture of the suite
@@ -95,9 +96,9 @@ async def test_the_dialect_is_answered_through_the_real_wiring(
 
 
 def test_the_listener_hears_what_happens() -> None:
-    listeners = wired("A listener", write_audit_line=write_audit_line)
+    listeners = wired("A listener", write_audit_line=write_audit_line, metrics=PrometheusMetrics())
     AnnounceTo(listeners)(SessionDeleted(UserId(1), SessionId("session_1")))
-    assert listeners[1].counts == {"SessionDeleted": 1}
+    assert listeners[-1].counts == {"SessionDeleted": 1}
 
 
 @pytest.mark.parametrize("folder_and_file", re.findall(r"`((?:\w+/)+\w+\.\w+)`", _DOCUMENT))

@@ -93,6 +93,9 @@ async def accepted(_: Settings) -> None:
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://ada:secret@[::1"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:secret"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/?key=secret"),
+        ("METRICS_PORT", "-1"),
+        ("METRICS_PORT", "70000"),
+        ("METRICS_PORT", "http"),
     ],
 )
 def test_a_bad_variable_is_named(

@@ -9,7 +9,6 @@ from application.announce import AnnounceTo
 from application.clear_strays import ClearStrays
 from application.following import Followers
 from application.forget_sessions import ForgetSessions
-from application.ports import TakenSeats
 from application.seats import Seats
 from application.visits import RecheckCallers, Visits
 from application.watch_sessions import WatchSessions
@@ -18,6 +17,7 @@ from domain.uploaded_file import FileLimits
 from interface.app import build_app
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
+from interface.metrics import MetricsRoutes, Scrape, measure_nothing
 from interface.openapi.routes import openapi_routes
 from interface.origins import Origins
 from interface.repeat import Hurry
@@ -50,6 +50,7 @@ class Web:
     app: ASGIApp
     routes: Sequence[BaseRoute]
     health: HealthRoutes
+    seats: Seats
     followers: Followers
     heartbeats: Heartbeats
     watch: WatchSessions
@@ -57,7 +58,6 @@ class Web:
     visits: Visits
     recheck: RecheckCallers
     clear_strays: ClearStrays
-    seats: TakenSeats
 
 
 def build_retention(ports: Ports, days: float) -> ForgetSessions:
@@ -76,6 +76,7 @@ def build_web(
     pages: Pages,
     room: Room = NO_LIMIT,
     streams_per_user: int = 0,
+    scrape: Scrape = measure_nothing,
 ) -> Web:
     """`sync_timeout`: seconds that a request waits for its whole answer. `origins`: whose pages may
     ask. `streams_per_user`: at a time; 0 is no limit."""
@@ -100,6 +101,7 @@ def build_web(
     )
     routes = [
         *health.routes(),
+        *MetricsRoutes(scrape).routes(),
         *page_routes(pages),
         *account_routes(ports, who, admission),
         *session_routes(ports, who, behind),
@@ -116,6 +118,7 @@ def build_web(
         build_app(routes, origins, ports.spans),
         routes,
         health,
+        seats,
         followers,
         heartbeats,
         WatchSessions(database, followers),
@@ -123,5 +126,4 @@ def build_web(
         visits,
         RecheckCallers(database, visits),
         behind.clear_strays,
-        ports.seats,
     )

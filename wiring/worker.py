@@ -1,3 +1,5 @@
+from starlette.types import ASGIApp
+
 from application.announce import AnnounceTo
 from application.answer_message import NOTHING_COUNTS, AnswerMessage
 from application.choose_model import ChooseModel
@@ -10,6 +12,9 @@ from application.show_again import ShowAgain
 from application.sweep_generations import SweepGenerations
 from domain.meter import Meter
 from domain.prompt import ContextWindow
+from interface.app import build_app
+from interface.health import HEALTHZ
+from interface.metrics import MetricsRoutes, Scrape
 from interface.worker import Worker
 from wiring.given import Ports
 
@@ -43,3 +48,8 @@ def build_worker(
         lease_seconds,
         sweep_seconds,
     )
+
+
+def build_worker_door(scrape: Scrape) -> ASGIApp:
+    """For whoever watches over a process that has no others."""
+    return build_app([HEALTHZ, *MetricsRoutes(scrape).routes()])

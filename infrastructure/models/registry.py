@@ -18,9 +18,11 @@ Dialect = Callable[[ModelServer, str], ChatModel]
 """Makes the model of that name at a server."""
 
 
-def dialects(connections: Connections, limits: Limits) -> Mapping[str, Dialect]:
+def dialects(
+    connections: Connections, limits: Limits, breakers: Breakers | None = None
+) -> Mapping[str, Dialect]:
     """By the name of the provider. A new one is a line here."""
-    breakers = Breakers()
+    breakers = Breakers() if breakers is None else breakers
 
     def openai(server: ModelServer, model_name: str, *, streams: bool) -> ChatModel:
         breaker = breakers.of(server.name)

@@ -32,7 +32,7 @@ from domain.limits import Room, Unanswered
 from domain.message import Message, Role
 from domain.meter import Spent
 from domain.prompt import Prompt
-from domain.repositories import Finished, NewGeneration, Renewal, Turn
+from domain.repositories import Backlog, Finished, NewGeneration, Renewal, Turn
 from infrastructure.sql.calls import given_prompt
 from infrastructure.sql.clock import now_ms, to_datetime
 from infrastructure.sql.connection import Repository, statement
@@ -97,6 +97,19 @@ _ADD = insert(generations).values(
     cancel_requested=False,
     created_at=now_ms(),
 )
+_waiting = (
+    select(func.count())
+    .select_from(
+        select(literal(1))
+        .where(is_queued(generations))
+        # Else SQLite would walk through an index of all that ever was.
+        .order_by(generations.c.created_at)
+        .limit(bindparam("most_waiting"))
+        .subquery()
+    )
+    .scalar_subquery()
+    .label("waiting")
+)
 _UNANSWERED = select(
     select(func.count())
     .select_from(
@@ -107,12 +120,16 @@ _UNANSWERED = select(
     )
     .scalar_subquery()
     .label("of_user"),
-    select(func.count())
-    .select_from(
-        select(literal(1)).where(is_queued(generations)).limit(bindparam("most_waiting")).subquery()
-    )
+    _waiting,
+)
+_BACKLOG = select(
+    _waiting,
+    select(now_ms() - generations.c.created_at)
+    .where(is_queued(generations), _its_turn)
+    .order_by(generations.c.created_at)
+    .limit(1)
     .scalar_subquery()
-    .label("waiting"),
+    .label("oldest"),
 )
 _FIND = with_answer.where(this, generations.c.user_id == bindparam("owner"), is_visible)
 _CLAIM = (
@@ -126,7 +143,7 @@ _CLAIM = (
         started_at=func.coalesce(generations.c.started_at, now_ms()),
         **NO_PROGRESS,
     )
-    .returning(generations, *_with_it)
+    .returning(generations, *_with_it, (now_ms() - generations.c.created_at).label("waited"))
 )
 _RENEW = (
     update(generations)
@@ -228,6 +245,11 @@ class SqlGenerations(Repository):
     @statement
     def spent_today(self, connection: Connection, owner: UserId) -> Spent:
         return spent_today(connection, owner)
+
+    @statement
+    def backlog(self, connection: Connection, most: int) -> Backlog:
+        row = connection.execute(_BACKLOG, {"most_waiting": most}).one()
+        return Backlog(row.waiting, max(0, row.oldest or 0) / 1000)
 
     @statement
     def find(
@@ -375,4 +397,5 @@ def _turn(row: Row[Any], session: Row[Any], given: Prompt | Failure | None) -> T
         Mark.of(session.end_fence, session.message_count, session.last_number),
         None if row.api_changed_at is None else to_datetime(row.api_changed_at),
         given,
+        max(0, row.waited) / 1000,
     )

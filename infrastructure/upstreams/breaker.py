@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from domain.errors import (
@@ -26,6 +27,12 @@ def blames_server(error: Exception) -> bool:
     return isinstance(error, _BLAMED) or type(error) is ModelFailed
 
 
+class State(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
 @dataclass(slots=True)
 class Breaker:
     """Of one server. Closed until it fails `threshold` times in a row; then open for `pause`
@@ -37,6 +44,12 @@ class Breaker:
     _failures: int = field(default=0, init=False)
     _closed_at: float = field(default=0.0, init=False)
     _trying: bool = field(default=False, init=False)
+
+    @property
+    def state(self) -> State:
+        if self._failures < self.threshold:
+            return State.CLOSED
+        return State.OPEN if self._closed_at > self.now() else State.HALF_OPEN
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -94,6 +107,14 @@ class Breakers:
                 self._forget()
         self._by_server.move_to_end(server)
         return breaker
+
+    def not_closed(self) -> dict[State, int]:
+        """How many are in each state in which not everybody may call."""
+        counts = {State.OPEN: 0, State.HALF_OPEN: 0}
+        for breaker in self._by_server.values():
+            if breaker.state in counts:
+                counts[breaker.state] += 1
+        return counts
 
     def _forget(self) -> None:
         """The longest unused one; users may name any number of servers."""

@@ -26,9 +26,19 @@ from interface.wire.encoding import Json
 VERSION: Final = "0.1.0"
 
 UNDESCRIBED: Final = frozenset(
-    {"/", "/chat", "/page/{path}", "/docs", "/docs/{path}", "/openapi.json", "/asyncapi.json"}
+    {
+        "/",
+        "/chat",
+        "/page/{path}",
+        "/docs",
+        "/docs/{path}",
+        "/openapi.json",
+        "/asyncapi.json",
+        "/metrics",
+    }
 )
-"""Routes that are no part of the API: pages, and documents such as this one."""
+"""Routes that are no part of the API: pages, documents such as this one, and what is for the
+operator alone."""
 
 _DESCRIPTION: Final = """\
 A backend for streamed chat with large language models: nothing that was accepted is lost.

@@ -112,7 +112,12 @@ class Chat:
     @property
     def regenerate(self) -> RegenerateAnswer:
         return RegenerateAnswer(
-            self.database, self.queue, self.store_generation, self.ids, self.spans
+            self.database,
+            self.queue,
+            self.store_generation,
+            self.ids,
+            self.announce,
+            self.spans,
         )
 
     @property

@@ -3,28 +3,35 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
 from application.accepting import Wished
 from application.announce import AnnounceTo
 from application.claim_generation import ClaimGeneration
+from application.claims import Interruption
 from application.end_generation import EndGeneration
-from application.ports import TextPiece
+from application.ports import Finish, ReasoningPiece, TextPiece
 from application.stop_generation import StopGeneration
 from application.submit_message import Submission, SubmitMessage
 from domain.errors import DatabaseUnavailable, ModelFailed, SessionBusy, SessionNotFound
 from domain.events import (
+    AnswerBegan,
     DomainEvent,
     GenerationCompleted,
     GenerationFailed,
+    GenerationFenced,
+    GenerationReleased,
     GenerationStarted,
     GenerationStopped,
     MessageAccepted,
+    RegenerationAccepted,
     SessionDeleted,
 )
 from domain.generation import Failure, GenerationStatus
 from domain.identifiers import GenerationId, SessionId
+from domain.message import Usage
 from tests.application.conftest import WINDOW, Chat
 from tests.builders import SESSION, USER
 from tests.fakes import FakeDatabase, FakeUnitOfWork, says
@@ -75,10 +82,65 @@ async def test_a_message_and_its_answer_are_announced_in_order(chat: Chat) -> No
     accepted = await chat.submit(chat.user, chat.session_id, submission)
     which = (chat.user, chat.session_id, accepted.generation_id)
     await chat.answer(await chat.take())
+    began = chat.happened.pop(2)
+    assert isinstance(began, AnswerBegan)
+    assert began == AnswerBegan(*which, began.seconds)
     assert chat.happened == [
         MessageAccepted(*which[:2], accepted.message_id, which[2], "request-1"),
         GenerationStarted(*which, 1),
-        GenerationCompleted(*which),
+        GenerationCompleted(*which, Usage(1, 2)),
+    ]
+
+
+async def test_a_question_that_is_asked_again_is_announced_as_such(chat: Chat) -> None:
+    await chat.ask_and_answer()
+    chat.happened.clear()
+    accepted = await chat.regenerate(chat.user, chat.session_id, Wished(request_id="request-9"))
+    assert chat.happened == [
+        RegenerationAccepted(
+            chat.user,
+            chat.session_id,
+            accepted.message_id,
+            accepted.generation_id,
+            "request-9",
+        )
+    ]
+
+
+async def test_an_answer_begins_with_what_can_be_read_counted_from_its_acceptance(
+    chat: Chat,
+) -> None:
+    """Once for each attempt; an answer without text never does."""
+    accepted = await chat.ask()
+    row = chat.database.state.rows[accepted.generation_id]
+    row.generation = replace(
+        row.generation, created_at=row.generation.created_at - timedelta(minutes=9)
+    )
+    chat.scripted(says(ReasoningPiece("Hm."), TextPiece("So."), Finish("stop")))
+    await chat.answer(await chat.take())
+    chat.scripted(says(Finish("stop")))
+    await chat.ask_and_answer()
+    (began,) = [event for event in chat.happened if isinstance(event, AnswerBegan)]
+    assert began.generation_id == accepted.generation_id
+    assert 9 * 60 <= began.seconds < 10 * 60
+    assert chat.claims.pieces == 2
+
+
+async def test_who_has_lost_an_answer_or_gives_it_back_says_so(chat: Chat) -> None:
+    chat.lease_seconds = 0
+    accepted = await chat.ask()
+    which = (chat.user, chat.session_id, accepted.generation_id)
+    lost = await chat.claim(accepted.generation_id)
+    held = await chat.claim(accepted.generation_id)
+    assert lost is not None
+    assert held is not None
+    held.claim.interrupt(Interruption.RELEASE)
+    chat.happened.clear()
+    await chat.answer(lost)
+    await chat.answer(held)
+    assert [event for event in chat.happened if not isinstance(event, AnswerBegan)] == [
+        GenerationFenced(*which),
+        GenerationReleased(*which),
     ]
 
 
@@ -128,6 +190,7 @@ async def test_whoever_is_told_finds_it_in_the_database(chat: Chat) -> None:
             is {
                 MessageAccepted: GenerationStatus.QUEUED,
                 GenerationStarted: GenerationStatus.RUNNING,
+                AnswerBegan: GenerationStatus.RUNNING,
                 GenerationCompleted: GenerationStatus.COMPLETED,
                 GenerationStopped: GenerationStatus.STOPPED,
             }[type(event)]
@@ -160,6 +223,7 @@ async def test_whoever_is_told_finds_it_in_the_database(chat: Chat) -> None:
         "MessageAccepted",
         "MessageAccepted",
         "GenerationStarted",
+        "AnswerBegan",
         "GenerationCompleted",
         "GenerationStopped",
         "SessionDeleted",

@@ -6,7 +6,7 @@ import pytest
 from application.claims import Interruption
 from domain.chat_session import SessionChanges
 from domain.errors import ModelNotFound, PersonaNotFound, SessionBusy, SessionNotFound
-from domain.events import GenerationStopped, SessionDeleted
+from domain.events import GenerationFenced, GenerationStopped, SessionDeleted
 from domain.identifiers import SessionId
 from tests.application.conftest import Chat
 from tests.application.test_answer_message import Gate
@@ -167,7 +167,7 @@ async def test_who_follows_a_deleted_session_is_told_so_without_the_watchdog(cha
 async def test_an_answer_to_a_deleted_session_ends_without_a_word(chat: Chat) -> None:
     gate = Gate()
     chat.scripted(gate)
-    await chat.ask()
+    asked = await chat.ask()
     claimed = await chat.take()
     answering = asyncio.create_task(chat.answer(claimed))
     await gate.reached.wait()
@@ -179,7 +179,8 @@ async def test_an_answer_to_a_deleted_session_ends_without_a_word(chat: Chat) ->
         assert gate.closed
         assert list(await subscription.held()) == []
     assert claimed.claim.must_end is Interruption.FENCED
-    assert chat.happened == happened
+    lost = GenerationFenced(chat.user, chat.session_id, asked.generation_id)
+    assert chat.happened == [*happened, lost]
     assert await chat.contents() == []
     assert await chat.sweep(9) == []
 
@@ -189,7 +190,7 @@ async def test_an_answer_that_ends_in_the_moment_of_the_deletion_is_not_stored(
 ) -> None:
     gate = Gate()
     chat.scripted(gate)
-    await chat.ask()
+    asked = await chat.ask()
     answering = asyncio.create_task(chat.answer(await chat.take()))
     await gate.reached.wait()
     await chat.delete(chat.user, chat.session_id)
@@ -198,5 +199,6 @@ async def test_an_answer_that_ends_in_the_moment_of_the_deletion_is_not_stored(
     await answering
     assert await chat.contents() == []
     assert await chat.held() == []
-    assert chat.happened == happened
+    lost = GenerationFenced(chat.user, chat.session_id, asked.generation_id)
+    assert chat.happened == [*happened, lost]
     assert chat.queue.requests == []

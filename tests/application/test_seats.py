@@ -2,7 +2,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from application.seats import Seats
+from application.seats import Seats, Transport
 from domain.identifiers import UserId
 from domain.limits import TooManyStreams
 from infrastructure.memory.seats import MemorySeats
@@ -39,3 +39,16 @@ async def test_without_a_limit_there_is_always_a_seat() -> None:
     async with AsyncExitStack() as stay:
         for _ in range(1_000):
             await stay.enter_async_context(Seats(taken).of(ADA))
+
+
+async def test_they_are_counted_by_how_the_answer_is_heard() -> None:
+    seats = Seats(MemorySeats(), 1)
+    assert set(seats.by_transport.values()) == {0}
+    async with seats.of(ADA, Transport.WEBSOCKET), seats.of(BOB):
+        with pytest.raises(TooManyStreams):
+            await seats.of(ADA, Transport.SSE).__aenter__()
+        assert seats.by_transport == {"sse": 0, "websocket": 1, "waiting": 1}
+        seats.change(Transport.WAITING, Transport.SSE)
+        assert seats.by_transport == {"sse": 1, "websocket": 1, "waiting": 0}
+        seats.change(Transport.SSE, Transport.WAITING)
+    assert set(seats.by_transport.values()) == {0}

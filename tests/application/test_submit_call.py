@@ -10,9 +10,9 @@ from application.forget_sessions import ForgetSessions
 from application.submit_call import SubmitCall
 from domain.call import Call
 from domain.errors import IdempotencyConflict, ModelNotFound
-from domain.events import GenerationCompleted, GenerationStarted, MessageAccepted
+from domain.events import AnswerBegan, GenerationCompleted, GenerationStarted, MessageAccepted
 from domain.generation import Failure, GenerationStatus
-from domain.message import Role
+from domain.message import Role, Usage
 from domain.prompt import Options, PromptMessage
 from tests.application.conftest import Chat
 from tests.builders import a_call
@@ -52,10 +52,10 @@ async def test_it_is_queued_with_its_request_id_and_told_to_listeners(chat: Chat
     await answer(chat, accepted)
     assert [each.generation_id for each in chat.queue.requests] == [accepted.generation_id]
     which = (chat.user, accepted.session_id)
-    assert chat.happened == [
+    assert [event for event in chat.happened if not isinstance(event, AnswerBegan)] == [
         MessageAccepted(*which, accepted.message_id, accepted.generation_id, "request-1"),
         GenerationStarted(*which, accepted.generation_id, 1),
-        GenerationCompleted(*which, accepted.generation_id),
+        GenerationCompleted(*which, accepted.generation_id, Usage(1, 2)),
     ]
 
 

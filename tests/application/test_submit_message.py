@@ -226,7 +226,9 @@ async def test_of_two_equal_regenerations_at_once_the_second_finds_the_first(cha
     await chat.ask_and_answer()
     first = await chat.regenerate(chat.user, chat.session_id, Wished(), "key")
     await chat.answer(await chat.take())
-    racing = RegenerateAnswer(Racing(chat.database), chat.queue, chat.store_generation, chat.ids)
+    racing = RegenerateAnswer(
+        Racing(chat.database), chat.queue, chat.store_generation, chat.ids, chat.announce
+    )
     assert await racing(chat.user, chat.session_id, Wished(), "key") == first
     assert await chat.contents() == ["why?", "Hello"]
     assert chat.queue.requests == []

@@ -17,7 +17,7 @@ from domain.generation import (
 from domain.identifiers import GenerationId, SessionId, UserId
 from domain.limits import Room, Unanswered
 from domain.position import ORIGIN, Position
-from domain.repositories import Finished, Renewal
+from domain.repositories import Backlog, Finished, Renewal
 from tests.builders import add_question, add_session, add_user, claim, completed, finish
 
 OVER = 0.0
@@ -937,3 +937,51 @@ async def test_answers_that_end_at_once_are_counted_all(
     await asyncio.gather(*(finish(database, each, ending) for each in claims if each))
     async with database(read_only=True) as work:
         assert (await work.generations.spent_today(user)).tokens == 24
+
+
+async def backlog(database: OpenUnitOfWork, most: int = 100) -> Backlog:
+    async with database(read_only=True) as work:
+        return await work.generations.backlog(most)
+
+
+async def test_the_backlog_is_what_waits_and_how_long_the_first_in_turn_has(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    assert await backlog(database) == Backlog(0, 0)
+    await finish(database, await running(database, user, session_id))
+    await running(database, user, session_id)
+    await add_question(database, user, session_id)
+    # What waits behind another one of its session waits, but no worker is late.
+    assert await backlog(database) == Backlog(1, 0)
+    other = await add_session(database, user, "session_2")
+    generation_id = await add_question(database, user, other)
+    await older_than(database, generation_id, 0.05)
+    await add_question(database, user, other)
+    found = await backlog(database)
+    assert found.waiting == 3
+    assert 0.05 <= found.oldest_seconds < 60
+    assert (await backlog(database, 2)).waiting == 2
+    assert await claim(database, generation_id)
+    assert await backlog(database) == Backlog(2, 0)
+
+
+async def test_a_claim_tells_how_long_it_was_waited_for(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    """Also the second one: from the acceptance on, not from the claim before."""
+    generation_id = await add_question(database, user, session_id)
+    await older_than(database, generation_id, 0.05)
+    waited = []
+    for _ in range(2):
+        async with database() as work:
+            turn = await work.generations.claim(generation_id, OVER)
+            await work.commit()
+        assert turn is not None
+        waited.append(turn.waited_seconds)
+    assert 0.05 <= waited[0] <= waited[1] < 60
+
+
+async def older_than(database: OpenUnitOfWork, generation_id: GenerationId, seconds: float) -> None:
+    """Waits until it is so, by the clock of the database."""
+    while generation_id not in await due(database, seconds):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)

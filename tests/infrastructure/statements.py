@@ -2,6 +2,7 @@
 
 from domain.access import Caller, Refresh
 from domain.identifiers import ApiTokenId, SessionId, SignInId, UserId
+from domain.limits import Room
 from infrastructure.sql.unit_of_work import OpenSqlUnitOfWork
 from tests.builders import add_question, claim, completed
 
@@ -28,6 +29,8 @@ async def answer_a_message(works: OpenSqlUnitOfWork, user: UserId, session_id: S
         await work.generations.since(session_id, None, 20)
         await work.generations.due(10, 2)
         await work.generations.lost(10)
+        await work.generations.backlog(100)
+        await work.generations.unanswered(user, Room(10, 100))
         await work.callers.standing(
             [Caller(user), Caller(user, SignInId("1")), Caller(user, api_token=ApiTokenId(1))]
         )

@@ -94,6 +94,26 @@ def test_it_opens_when_the_server_failed_so_often_in_a_row(
     assert not lets_through(breaker)
 
 
+def test_of_those_that_are_not_closed_is_known_how_many_they_are(clock: Clock) -> None:
+    breakers = Breakers(threshold=3, pause=10)
+    for server in ("a", "b", "c"):
+        breakers.of(server).now = clock
+    assert breakers.not_closed() == {"open": 0, "half_open": 0}
+    fail(breakers.of("a"), times=3)
+    clock.now += 4
+    fail(breakers.of("b"), times=3)
+    fail(breakers.of("c"), times=2)
+    assert breakers.not_closed() == {"open": 2, "half_open": 0}
+    clock.now += 6
+    assert breakers.not_closed() == {"open": 1, "half_open": 1}
+    fail(breakers.of("a"))
+    assert breakers.not_closed() == {"open": 2, "half_open": 0}
+    clock.now += 10
+    succeed(breakers.of("a"))
+    succeed(breakers.of("b"))
+    assert breakers.not_closed() == {"open": 0, "half_open": 0}
+
+
 @pytest.mark.parametrize("kind", NOT_SERVERS_FAULT)
 def test_what_is_not_the_servers_fault_never_opens_it(
     breaker: Breaker, kind: type[ModelFailed]

@@ -81,6 +81,7 @@ ASKING: Final = foreign_in_address("session_not_found", "session_id={session_id}
 ROUTES: Final[Mapping[str, Access | None]] = {
     "GET /healthz": ANYBODY,
     "GET /readyz": ANYBODY,
+    "GET /metrics": ANYBODY,
     "GET /": ANYBODY,
     "GET /page/{path}": ANYBODY,
     "GET /openapi.json": ANYBODY,
