@@ -304,6 +304,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown = f"{error} ({cause})" if cause else str(error)
         print(f"llm-chat: {shown}".replace("\n", " "), file=sys.stderr)
         return 2
+    except Exception:  # Python would write it over many lines
+        log.exception("the process ends by a fault of ours")
+        return 1
     return 0
 
 

@@ -76,6 +76,7 @@ def set_up_logging(level: str, *, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines(as_json=as_json, terminal=sys.stderr.isatty()))
     logging.basicConfig(level=level, handlers=[handler])
+    logging.captureWarnings(True)  # Python would write them over two lines
     # Their lines at lower levels hold query strings or prompts, or say nothing to an operator.
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

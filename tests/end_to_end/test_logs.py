@@ -1,5 +1,6 @@
 """The log of real processes: a request is followed by its id, and each line is JSON."""
 
+import json
 import os
 import pty
 import subprocess
@@ -109,6 +110,33 @@ def test_on_a_terminal_it_is_for_people_unless_told_otherwise(tmp_path: Path, sa
     assert "the database is up to date" in written
     assert ("\x1b[" in written) is (said == "")
     assert written.startswith("{") is (said == "json")
+
+
+def test_a_process_that_ends_by_a_fault_says_so_in_one_line_and_so_do_warnings(
+    tmp_path: Path,
+) -> None:
+    program = """
+import sys, warnings, main
+async def fail(settings):
+    warnings.warn("it is\\nold")
+    raise ZeroDivisionError("of\\ntwo lines")
+main.COMMANDS["dev"] = fail
+sys.exit(main.main([]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 1
+    warned, failed = (json.loads(line) for line in ended.stderr.splitlines())
+    assert "it is\nold" in warned["event"]
+    assert failed["exception"].startswith("Traceback")
+    assert failed["exception"].endswith("ZeroDivisionError: of\ntwo lines")
 
 
 async def test_in_a_file_it_may_be_for_people_too(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def most_lines(run: Case) -> int:
             r'(?m)^{"timestamp": "[^"]+T([0-9:]+)\.\d+Z", "level": "(?:warning|error)"', place.log
         )
         most = max([most, *Counter(seconds).values()])
+    assert most, "nobody has said that Redis is away"
     return most
 
 
