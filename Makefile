@@ -27,7 +27,7 @@ check: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Prints the figures and writes them to docs/benchmarks.md; a minute or two. Others by themselves:
+# Prints the figures and writes them to docs/benchmarks.md; two or three minutes. Others by themselves:
 # python -m bench.claims (what a message reads), bench.page (an answer that grows, in a browser).
 bench: .venv/installed-test
 	$(BIN)/python -m bench

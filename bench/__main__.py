@@ -9,6 +9,7 @@ from typing import Final
 
 import uvloop
 
+from bench import capacity
 from bench.pace import CHUNKS, PAUSE_SECONDS, STREAMS
 from bench.reading import RUNS, measure, ratio
 
@@ -17,6 +18,7 @@ _VERSIONS: Final = ("openai", "httpx2", "aiohttp", "msgspec", "uvloop")
 
 
 def main() -> None:
+    figures = uvloop.run(capacity.measure())
     theirs, ours = uvloop.run(measure())
     reached = ratio(theirs, ours)
     versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
@@ -38,9 +40,36 @@ costs is not in it.
 | ratio, to be ≤ 0.20 | **{reached:.2f}** | |
 
 Python {python_version()}, {versions}; both on uvloop.
+
+## What a connection, a chunk and a message cost
+One `serve` and one `work` over Redis and Postgres, once, all on the machine that also asks.
+{capacity.ANSWERS} answers at once of {capacity.CHUNKS} chunks each, one every \
+{capacity.PAUSE_SECONDS * 1000:.0f} ms, of the simulated model, and one reader each.
+
+| | |
+| --- | --- |
+{_rows(figures)}
 """
     _PAGE.write_text(page, encoding="utf-8")
     sys.stdout.write(page)
+
+
+def _rows(figures: capacity.Figures) -> str:
+    rows = {
+        "KiB of `serve` for an idle WebSocket": f"{figures.kib_a_socket:.0f}",
+        "KiB of `serve` for an idle SSE stream": f"{figures.kib_a_stream:.0f}",
+        **{f"µs of CPU a chunk, {role}": f"{us:.0f}" for role, us in figures.chunk_us.items()},
+        "commits of Postgres a message": f"{figures.transactions:.1f}",
+        "KiB that Postgres writes ahead a message": f"{figures.wal_kib:.0f}",
+        "ms from a message to its first chunk, p50 / p99": _both(figures.first_ms),
+        f"likewise beside {capacity.STALLED} SSE and {capacity.STALLED} WebSocket readers who never"
+        " read": _both(figures.first_ms_stalled),
+    }
+    return "\n".join(f"| {what} | {figure} |" for what, figure in rows.items())
+
+
+def _both(milliseconds: tuple[float, float]) -> str:
+    return f"{milliseconds[0]:.0f} / {milliseconds[1]:.0f}"
 
 
 def _listed(runs: list[float]) -> str:

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_bytes, token_hex
+from typing import Final
 
 from domain.secret import Secret
 from infrastructure.key_ring import KEY_BYTES, BadEncryptionKeys, parse_keys
+from infrastructure.regular_file import open_regular_file
+
+MOST_BYTES: Final = 64 * 1024
+"""That are read: more are no keys."""
 
 
 def read_key_file(path: Path) -> Sequence[bytes] | None:
@@ -29,7 +34,8 @@ def read_secret_file(path: Path) -> Secret | None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        with open_regular_file(path) as file:
+            return file.read(MOST_BYTES).decode("ascii", errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:

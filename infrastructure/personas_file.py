@@ -11,6 +11,7 @@ import yaml
 from domain.errors import PersonaNotFound
 from domain.message import storable
 from domain.persona import Persona
+from infrastructure.regular_file import open_regular_file
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def _state(path: Path) -> _State:
 def read_personas(path: Path) -> Sequence[Persona]:
     """Raises BadPersonasFile. A file that does not exist holds no personas."""
     try:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise BadPersonasFile(f"{path} is larger than {MAX_BYTES:,} bytes")
@@ -82,7 +83,8 @@ def read_personas(path: Path) -> Sequence[Persona]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = str(error).replace("\n", " ")
+        said = error.strerror if isinstance(error, OSError) else None
+        reason = (said or str(error)).replace("\n", " ")
         raise BadPersonasFile(f"{path} can't be read: {reason}") from error
     if listed is None:
         return ()

@@ -92,3 +92,11 @@ def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
         make_key_file(tmp_path / "data" / "encryption.key")
     with pytest.raises(BadEncryptionKeys, match="can't be read: "):
         read_key_file(tmp_path)
+
+
+def test_a_pipe_is_told_and_not_waited_for(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    for read in (read_key_file, read_secret_file):
+        with pytest.raises(BadEncryptionKeys, match="can't be read: it is no regular file"):
+            read(path)

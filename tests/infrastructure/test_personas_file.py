@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,38 @@ async def test_a_file_that_can_not_be_used_is_named_once_and_the_former_personas
     file.write(DOG)
     await personas.refresh()
     assert personas.names == ["dog"]
+
+
+def make_fifo(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def link_to_device(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [make_fifo, link_to_device])
+async def test_what_is_no_regular_file_is_told_and_not_waited_for(
+    file: Editor,
+    personas: FilePersonas,
+    make: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A pipe to which nobody writes would hold up the start, and each look for an edit."""
+    make(file.path)
+    with pytest.raises(BadPersonasFile, match="can't be read: it is no regular file"):
+        await asyncio.to_thread(FilePersonas, file.path)
+    for _ in range(3):
+        await personas.refresh()
+    assert personas.names == ["cat", "dog"]
+    assert lines(caplog) == [
+        (
+            "ERROR",
+            f"{file} can't be read: it is no regular file; the personas of before go on to hold",
+        )
+    ]
 
 
 async def test_a_file_that_is_broken_anew_is_named_anew(
