@@ -131,3 +131,20 @@ async def test_in_open_mode_who_proves_nothing_is_counted_by_address() -> None:
 async def test_where_nothing_is_limited_nothing_is_said(http: httpx.AsyncClient) -> None:
     reply = await http.get("/api/chat/sessions")
     assert not [name for name in reply.headers if name.startswith("ratelimit")]
+
+
+async def test_refreshes_are_counted_by_address_whoever_they_are_of(
+    paced: Doors, paced_http: httpx.AsyncClient
+) -> None:
+    body = {"username": "ada", "password": "correct horse"}
+    signed_in = (await paced_http.post("/api/auth/register", json=body)).json()
+    tokens = [signed_in["refresh_token"], "garbage", "garbage", "garbage"]
+
+    async def refresh(token: str, address: str) -> httpx.Response:
+        body, headers = {"refresh_token": token}, {"X-Forwarded-For": address}
+        return await paced_http.post("/api/auth/refresh", json=body, headers=headers)
+
+    replies = [await refresh(token, "192.0.2.1") for token in tokens]
+    assert [each.status_code for each in replies] == [200, 401, 401, 429]
+    assert_limited(replies[-1], ADDRESS)
+    assert (await refresh(replies[0].json()["refresh_token"], "192.0.2.2")).status_code == 200
