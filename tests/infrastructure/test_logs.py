@@ -1,4 +1,4 @@
-"""A line of the log is one line, whatever it tells, and JSON that anybody can read."""
+"""A line of the log is one line, whatever it tells, and JSON that anybody can read (T57)."""
 
 import io
 import json

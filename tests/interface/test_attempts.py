@@ -1,4 +1,4 @@
-"""Who guesses passwords, or makes accounts without end."""
+"""Who guesses passwords, or makes accounts without end (T50)."""
 
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
