@@ -81,8 +81,9 @@ def test_who_watches_sees_metrics_alone_and_is_seen_from_this_machine_alone(name
 def test_the_proxy_shows_nobody_what_is_measured() -> None:
     """It also says for whom it asks, and so it would be answered that there is nothing."""
     proxy = (ROOT / "deploy" / "haproxy.cfg").read_text()
-    assert "http-request return status 404 if { path,url_dec -m beg /metrics }\n" in proxy
-    assert "http-request set-header X-Forwarded-For %[src]\n" in proxy
+    lines = [line.strip() for line in proxy.splitlines()]
+    assert "http-request return status 404 if { path,url_dec -m beg /metrics }" in lines
+    assert "http-request set-header X-Forwarded-For %[src]" in lines
 
 
 @services(set(SERVICES) - ONE_SHOTS)
