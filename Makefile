@@ -12,7 +12,7 @@ up:
 	docker compose up --detach --build --wait
 
 down:
-	docker compose --profile observability down
+	docker compose down --remove-orphans
 
 test: .venv/installed-test
 	$(BIN)/python -m tests.run
