@@ -44,7 +44,7 @@ class Attempts:
         address, user = self.address_of(request), _digest(username)
         return (
             (self.guesses, f"{user} {address}"),
-            (Rate(f"{name}-address", 3 * amount, seconds), address),
+            (Rate(f"{name}-address", 10 * amount, seconds), address),
             (Rate(f"{name}-username", 10 * amount, 12 * seconds), user),
         )
 

@@ -88,7 +88,7 @@ def test_the_proxy_shows_nobody_what_is_measured() -> None:
     proxy = (ROOT / "deploy" / "haproxy.cfg").read_text()
     lines = [line.strip() for line in proxy.splitlines()]
     assert "http-request return status 404 if { path,url_dec -m beg /metrics }" in lines
-    assert "http-request set-header X-Forwarded-For %[src]" in lines
+    assert "http-request add-header X-Forwarded-For %[src]" in lines
 
 
 @services(set(SERVICES) - ONE_SHOTS)
