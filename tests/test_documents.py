@@ -76,8 +76,8 @@ DOCUMENTS: Final = sorted(
 )
 TARGETS: Final = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 NOT_OURS: Final = {
-    "AUTHORIZATION", "COMPOSE_FILE", "COMPOSE_PROFILES", "FAULTS", "FAULT_SEEDS", "HTTP_ADDRESS", "HTTP_PORT", "PYTHON", "TOKEN",
-    "TEST_BROWSER", "TEST_NODE_MODULES",
+    "AUTHORIZATION", "COMPOSE_FILE", "COMPOSE_PROFILES", "FAULTS", "FAULT_SEEDS", "HTTP_ADDRESS",
+    "HTTP_PORT", "PYTHON", "REQUIREMENTS", "TEST_BROWSER", "TEST_NODE_MODULES", "TOKEN",
 }  # fmt: skip
 """Names that are set in commands and are no settings."""
 HOSTS: Final = {f"127.0.0.1:{port}" for port in (8080, 8081, 8082, 9101)}
