@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     watchdog_seconds: Seconds = 5.0
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
     log_in_failures: Annotated[int, Field(ge=0, le=1_000_000)] = 10
-    registrations: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    registrations: Annotated[int, Field(ge=0, le=1_000_000)] = 300
     requests_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     requests_per_token: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     requests_per_address: Annotated[int, Field(ge=0, le=1_000_000)] | None = None

@@ -89,6 +89,7 @@ class AnswerMessage:
                 log.info("%s is answered by another worker now", generation.id)
                 span.tell(OUTCOME, "lost")
                 self.end.announce(GenerationFenced(*_which(generation)))
+                await self._take_of_deleted(generation, self._taken(claimed, answer, failure))
             elif why is Interruption.RELEASE and answer.finish is None:
                 await self._release(generation)
                 span.tell(OUTCOME, "given back")
@@ -108,6 +109,7 @@ class AnswerMessage:
                     log.info("%s was ended by another worker", generation.id)
                     span.tell(OUTCOME, "lost")
                     self.end.announce(GenerationFenced(*_which(generation)))
+                    await self._take_of_deleted(generation, ending.tokens)
                 else:
                     span.tell(OUTCOME, ended.status)
                     await self.recollect.keep_answered(claimed.asked, ended)
@@ -118,6 +120,17 @@ class AnswerMessage:
         if claimed.claim.generation.api_id is not None or (failure is not None and not said):
             return 0
         return self.meter.read(claimed.prompt, said, answer.finish.usage if answer.finish else None)
+
+    async def _take_of_deleted(self, generation: Generation, tokens: int) -> None:
+        """Who deletes a session just before its answer ends has heard the answer all the same."""
+        if not tokens:
+            return
+        try:
+            async with self.open_unit_of_work() as work:
+                await work.generations.take_of_deleted(generation.id, tokens)
+                await work.commit()
+        except DatabaseUnavailable as error:
+            log.warning("what %s took is not counted: %s", generation.id, error)
 
     async def _listen(
         self, claimed: Claimed, answer: Answer, writer: EventWriter

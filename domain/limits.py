@@ -1,6 +1,6 @@
 """What is refused because too much is asked. Later it may not be: each says when to come again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from domain.errors import ChatError
@@ -27,6 +27,11 @@ class Standing:
     allowed: bool
     remaining: int
     reset_seconds: float
+
+    def behind(self, others: int) -> "Standing":
+        """If so many others are counted before."""
+        remaining = max(0, self.remaining - others)
+        return replace(self, allowed=self.allowed and remaining > 0, remaining=remaining)
 
 
 class TooMuch(ChatError):

@@ -358,6 +358,10 @@ class Generations(Protocol):
         before; it is forgotten when the fence changes or the answer ends. Which were kept: those
         left out are lost."""
 
+    async def take_of_deleted(self, generation_id: GenerationId, tokens: int) -> None:
+        """Count what an answer took of its owner's day though its session was deleted meanwhile. If
+        that is there still, nothing: the answer is to end otherwise."""
+
     async def release(self, generation_id: GenerationId, fence: int) -> bool:
         """Give a claim back at once; the attempt is not counted against the generation."""
 

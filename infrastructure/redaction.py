@@ -23,14 +23,15 @@ _NAMES: Final = (
 # costs time by its length.
 _SECRET: Final = re.compile(
     # A name and its value: in a query or a setting, in JSON or Python, in a head of HTTP.
-    rf"(?P<name>{_NAMES}(?:=(?=[^\s&])|\\?[\"'] ?[:,] ?b?))"
+    rf"(?P<name>{_NAMES}(?:=(?=[^\s&])|\\?[\"'] ?[:,] ?(?-i:b)?))"
+    r"(?:(?:Bearer|Basic) )?+"
     r"(?:\\\"[^\"]*+\"?|\"(?:[^\"\\]++|\\[\s\S])*+\"?|'(?:[^'\\]++|\\[\s\S])*+'?|[^\s&\"';)}\]]*+)"
-    r"|(?P<field>\b(?:authorization|(?:set-)?cookie|x-api-key) ?: ?)[^\s][^\r\n]*+"
+    r"|(?P<field>\b(?:authorization|(?:set-)?cookie|(?:x-)?api-?key) ?: ?)[^\s][^\r\n]*+"
     # What tells by itself what it is.
     r"|\bBearer\s++[A-Za-z0-9._~+/=-]{6,}+"
     r"|(?<![a-z0-9])sk-[A-Za-z0-9_-]{6,}+"
     r"|(?-i:eyJ)[A-Za-z0-9_-]{6,}+[A-Za-z0-9._=-]*+"
-    r"|(?<=://)[^\s/?#@\"'<>]++(?=@)",
+    r"|(?<=://)[^\s/?#\"'<>]+(?=@)",
     re.IGNORECASE,
 )
 _HINTS: Final = (

@@ -14,7 +14,7 @@ from application.sign_in import (
     Register,
     SignedIn,
 )
-from domain.errors import ChatError, InvalidCredentials, InvalidToken
+from domain.errors import ChatError, InvalidToken
 from domain.secret import Secret
 from interface.asker import Asker
 from interface.attempts import Attempts
@@ -64,12 +64,8 @@ class AccountRoutes:
 
     async def login(self, request: Request) -> Response:
         body, password = await _credentials(request)
-        await self.attempts.before_log_in(request, body.username)
-        try:
+        async with self.attempts.log_in(request, body.username):
             signed_in = await self.log_in(body.username, password)
-        except InvalidCredentials:
-            await self.attempts.failed(request, body.username)
-            raise
         return _reply(request, signed_in, cookie=body.cookie)
 
     async def refresh(self, request: Request) -> Response:

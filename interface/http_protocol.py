@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from interface.refusals import BODY_TOO_SLOW, HEAD_TOO_LARGE, NOT_HTTP, refusal
@@ -28,6 +29,8 @@ class HttpProtocol(HttpToolsProtocol):
     _in_head = True
     _head_begun = False
     _unread_bytes = 0
+    _answered: RequestResponseCycle | None = None
+    """`cycle` is the last that was sent, which may wait for this one."""
     _due: float | None = None
     """When more has to be there, if more is to come."""
     _clock: asyncio.TimerHandle | None = None
@@ -43,6 +46,10 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_clock()
         super().connection_lost(exc)
+        answered = self._answered
+        if answered is not None and not answered.response_complete:
+            answered.disconnected = True  # uvicorn tells only the last
+            answered.message_event.set()
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
@@ -93,6 +100,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._unread_bytes = 0
         self._head_bytes = 0  # what came of the next head in the same piece is let pass
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _refuse(self, code: str, detail: str) -> None:
         """And hang up. Behind an answer that has begun, nothing more can be said."""

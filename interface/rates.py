@@ -36,23 +36,19 @@ class Told:
         return (b"ratelimit-policy", policy.encode()), (b"ratelimit", now.encode())
 
 
-async def look(limiter: RateLimiter, counted: Counted) -> Told | None:
-    """The one that is nearest to its end; None if nothing is counted."""
-    return _nearest([Told(rate, await limiter.look(rate, key)) for rate, key in counted])
-
-
 async def hit(limiter: RateLimiter, counted: Counted) -> Told | None:
-    """Likewise, and one more is counted of each in their order, up to one that refuses: what is not
-    done for one rate uses up nothing of the next."""
+    """One more is counted of each in their order, up to one that refuses: what is not done for one
+    rate uses up nothing of the next."""
     told: list[Told] = []
     for rate, key in counted:
         told.append(Told(rate, await limiter.hit(rate, key)))
         if not told[-1].standing.allowed:
             break
-    return _nearest(told)
+    return nearest(told)
 
 
-def _nearest(told: Sequence[Told]) -> Told | None:
+def nearest(told: Sequence[Told]) -> Told | None:
+    """The one that is nearest to its end; None if nothing is counted."""
     refused = [each for each in told if not each.standing.allowed]
     if refused:
         return max(refused, key=lambda each: each.standing.reset_seconds)

@@ -882,6 +882,12 @@ class FakeGenerations:
                 kept.append(generation_id)
         return kept
 
+    async def take_of_deleted(self, generation_id: GenerationId, tokens: int) -> None:
+        generation = self.state.rows[generation_id].generation
+        if generation.session_id in self.state.gone:
+            today = generation.owner, self.state.now().date()
+            self.state.spending[today] = self.state.spending.get(today, 0) + tokens
+
     async def release(self, generation_id: GenerationId, fence: int) -> bool:
         row = self._held(generation_id, fence)
         if row is None:
@@ -1275,6 +1281,7 @@ class FakePasswords:
 
     async def matches(self, password: Secret, hashed: str | None) -> bool:
         self._work()
+        await asyncio.sleep(0)  # others come meanwhile, as they do while it is hashed
         return hashed is not None and hashed.partition("$")[2] == password.digest
 
     def _work(self) -> None:

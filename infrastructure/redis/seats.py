@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import secrets
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from itertools import count
@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 SEAT_MS: Final = 90_000
 """So long the seats of a process that has died are taken."""
+Left = tuple[float, UserId, str]
+"""Since when, and whose which."""
+
 _ENDLESS: Final = 2**31
 _AT_ONCE: Final = 200
 
@@ -42,7 +45,9 @@ class RedisSeats:
         self._held: Final[defaultdict[UserId, set[str]]] = defaultdict(set)
         self._process: Final = secrets.token_hex(8)
         self._numbers: Final = count()
-        self._left: list[tuple[UserId, str]] = []
+        self._clock: Final = clock
+        self._left: list[Left] = []
+        self._untold: deque[Left] = deque()
         self._telling: asyncio.Task[None] | None = None
 
     async def take(self, user: UserId, most: int) -> str | None:
@@ -52,8 +57,8 @@ class RedisSeats:
         self._held[user].add(seat)
         try:
             taken = await self._ask(lambda: self._sit(user, most, [seat]))
-            if taken == 0 and self._telling is not None:
-                await asyncio.wait((self._telling,))  # it may be one of those that have just left
+            if taken == 0 and (self._telling is not None or self._untold):
+                await self._tell_again()  # it may be one of those that have left
                 taken = await self._ask(lambda: self._sit(user, most, [seat]))
         except BaseException:
             self.leave(user, seat)
@@ -68,12 +73,17 @@ class RedisSeats:
         self._held[user].discard(seat)
         if not self._held[user]:
             del self._held[user]
-        self._left.append((user, seat))
+        self._left.append((self._clock(), user, seat))
+        self._begin_telling()
+
+    def _begin_telling(self) -> None:
         if self._telling is None or self._telling.done():
             # Of nobody's request: it tells of all that are left meanwhile.
             self._telling = asyncio.create_task(self._tell(), context=Context())
 
     async def renew(self) -> None:
+        if self._untold:
+            await self._tell_again()
         held = [(user, sorted(seats)) for user, seats in self._held.items()]
         for first in range(0, len(held), _AT_ONCE):
             some = held[first : first + _AT_ONCE]
@@ -93,14 +103,30 @@ class RedisSeats:
         sit: Any = self._client.execute_command
         return int(await sit("EVAL", SIT.text, 1, self._keys.seats(user), SEAT_MS, most, *seats))
 
+    async def _tell_again(self) -> None:
+        self._left = [*self._untold, *self._left]
+        self._untold.clear()
+        self._begin_telling()
+        assert self._telling is not None
+        await asyncio.wait((self._telling,))
+
     async def _tell(self) -> None:
         while self._left:
             some, self._left = self._left[:_AT_ONCE], self._left[_AT_ONCE:]
-            await self._ask(lambda some=some: self._forget(some))  # type: ignore[misc]
+            told = await self._ask(lambda some=some: self._forget(some))  # type: ignore[misc]
+            if told is None:
+                self._keep(some)
 
-    async def _forget(self, left: Sequence[tuple[UserId, str]]) -> list[Any]:
+    def _keep(self, untold: Sequence[Left]) -> None:
+        """For when Redis is back, unless by then they are over there by themselves."""
+        self._untold += untold
+        over = self._clock() - SEAT_MS / 1000
+        while self._untold and self._untold[0][0] < over:
+            self._untold.popleft()
+
+    async def _forget(self, left: Sequence[Left]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
-        for user, seat in left:
+        for _, user, seat in left:
             pipeline.execute_command("ZREM", self._keys.seats(user), seat)
         told: list[Any] = await pipeline.execute()
         return told

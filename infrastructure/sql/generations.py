@@ -61,7 +61,8 @@ from infrastructure.sql.generation_rows import (
     with_its_answer,
 )
 from infrastructure.sql.messages import to_file_ids
-from infrastructure.sql.spending import spent_today
+from infrastructure.sql.spending import spend, spent_today
+from infrastructure.sql.tables import chat_sessions as sessions
 from infrastructure.sql.tables import generations, is_active, is_queued, is_running, user_apis
 
 _other = generations.alias("other")
@@ -181,6 +182,11 @@ _MOVE = (
     .where(held)
     .values(fence=bindparam("new_fence"), **NO_PROGRESS)
     .returning(generations)
+)
+_OWNER_OF_DELETED = (
+    select(generations.c.user_id)
+    .join(sessions, sessions.c.id == generations.c.session_id)
+    .where(this, sessions.c.deleted_at.is_not(None))
 )
 _FIND_HELD = select(generations).where(held)
 _waited = generations.c.created_at <= now_ms() - bindparam("waiting")
@@ -304,6 +310,15 @@ class SqlGenerations(Repository):
             if connection.execute(_SAVE_PROGRESS, values).one_or_none() is not None:
                 kept.append(generation_id)
         return kept
+
+    @statement
+    def take_of_deleted(
+        self, connection: Connection, generation_id: GenerationId, tokens: int
+    ) -> None:
+        owner = connection.execute(_OWNER_OF_DELETED, {"generation": generation_id})
+        found = owner.scalar_one_or_none()
+        if found is not None:
+            spend(connection, UserId(found), tokens)
 
     @statement
     def release(self, connection: Connection, generation_id: GenerationId, fence: int) -> bool:

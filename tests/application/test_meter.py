@@ -1,5 +1,6 @@
 """What answers take of the tokens that a user may have in a day."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -84,3 +85,16 @@ async def test_beyond_the_budget_nothing_more_is_accepted(chat: Chat) -> None:
     assert await spent(chat) == 6
     chat.room = Room(tokens_per_day=7)
     await chat.ask("why?")
+
+
+async def test_who_deletes_the_session_under_an_answer_has_heard_it(chat: Chat) -> None:
+    async def deleted_meanwhile(_: Prompt) -> AsyncGenerator[Piece, None]:
+        yield TextPiece("Hello")
+        await chat.delete(chat.user, chat.session_id)
+        await chat.renew()
+        await asyncio.Event().wait()
+        yield Finish("stop")
+
+    chat.scripted(deleted_meanwhile)
+    await answer(chat, "why?", Meter(len))
+    assert await spent(chat) == len("why?") + len("Hello")

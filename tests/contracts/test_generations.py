@@ -926,6 +926,26 @@ async def test_an_end_that_is_not_stored_takes_nothing(
         assert (await work.generations.spent_today(user)).tokens == 0
 
 
+async def test_what_is_deleted_under_an_answer_is_counted_and_only_that(
+    database: OpenUnitOfWork, user: UserId, session_id: SessionId
+) -> None:
+    claimed = await claim(database, await add_question(database, user, session_id))
+    assert claimed is not None
+
+    async def take() -> int:
+        async with database() as work:
+            await work.generations.take_of_deleted(claimed.id, 7)
+            await work.commit()
+        async with database(read_only=True) as work:
+            return (await work.generations.spent_today(user)).tokens
+
+    assert await take() == 0
+    async with database() as work:
+        await work.sessions.delete(session_id)
+        await work.commit()
+    assert await take() == 7
+
+
 async def test_answers_that_end_at_once_are_counted_all(
     database: OpenUnitOfWork, user: UserId
 ) -> None:

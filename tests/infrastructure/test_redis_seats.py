@@ -94,6 +94,23 @@ async def test_seats_that_were_taken_while_redis_was_away_are_known_when_it_is_b
     assert await two.take(ADA, 2) is None
 
 
+async def test_who_left_while_redis_was_away_is_gone_when_it_is_back(
+    client: Client, keys: Keys
+) -> None:
+    away = False
+    seats = RedisSeats(client, keys, is_out=lambda: away)
+    for left in range(2):
+        taken = await seats.take(ADA, 1)
+        assert taken is not None
+        away = True
+        seats.leave(ADA, taken)
+        await seats.close()
+        away = False
+        if left:
+            await seats.renew()
+            assert await RedisSeats(client, keys).take(ADA, 1) is not None
+
+
 async def test_who_gives_up_while_waiting_for_a_seat_has_none(client: Client, keys: Keys) -> None:
     seats = RedisSeats(client, keys)
     waiting = asyncio.create_task(seats.take(ADA, 1))

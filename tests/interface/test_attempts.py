@@ -1,5 +1,6 @@
 """Who guesses passwords, or makes accounts without end (T50)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
@@ -80,10 +81,39 @@ async def test_a_refused_guess_is_not_looked_at(
     assert_limited(await log_in(guarded_http, "ada", WRONG))
 
 
-async def test_who_has_the_right_password_is_not_counted(guarded_http: httpx.AsyncClient) -> None:
+async def test_who_has_the_right_password_counts_as_no_guess(
+    guarded_http: httpx.AsyncClient,
+) -> None:
     await register(guarded_http, "ada")
     for _ in range(8):
         assert (await log_in(guarded_http, "ada")).status_code == 200
+
+
+async def test_guesses_that_come_at_once_are_no_more_than_those_one_after_the_other(
+    guarded: Doors, guarded_http: httpx.AsyncClient
+) -> None:
+    await register(guarded_http, "ada")
+    asked = guarded.passwords.asked
+    replies = await asyncio.gather(*(log_in(guarded_http, "ada", WRONG) for _ in range(12)))
+    assert sorted(reply.status_code for reply in replies) == [401] * 2 + [429] * 10
+    assert guarded.passwords.asked == asked + 2
+
+
+async def test_the_right_password_is_looked_at_only_so_often(
+    guarded_http: httpx.AsyncClient,
+) -> None:
+    """It takes as much time as a wrong one, and who has an account could take all there is."""
+    for name in ("ada", "bob", "eve"):
+        await register(guarded_http, name)
+    of_ada = [await log_in(guarded_http, "ada", RIGHT, "192.0.2.1") for _ in range(41)]
+    assert [reply.status_code for reply in of_ada] == [200] * 40 + [429]
+    assert_limited(of_ada[-1])
+    assert (await log_in(guarded_http, "bob", RIGHT, "192.0.2.1")).status_code == 200
+    names = ["bob"] * 9 + ["eve"] * 10
+    others = [await log_in(guarded_http, name, RIGHT, "192.0.2.1") for name in names]
+    assert [reply.status_code for reply in others] == [200] * 19
+    assert_limited(await log_in(guarded_http, "carol", WRONG, "192.0.2.1"))
+    assert_limited(await log_in(guarded_http, "ada", RIGHT, "192.0.2.2"))
 
 
 async def test_others_at_other_addresses_go_on(guarded_http: httpx.AsyncClient) -> None:

@@ -246,3 +246,22 @@ async def test_a_head_that_is_too_large_is_told_so() -> None:
     assert transport.closed
     assert problem_in(transport.written)["code"] == "headers_too_large"
     await stop(protocol)
+
+
+async def test_who_left_is_gone_for_the_request_that_is_answered_whatever_was_sent_ahead() -> None:
+    heard: list[str] = []
+
+    async def listens(_scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+        heard.append((await receive())["type"])
+
+    protocol, transport = connected(listens)
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: chat\r\n\r\n" * 3)
+    await turns()
+    written = len(transport.written)
+    protocol.connection_lost(None)
+    await turns()
+    assert heard == ["http.disconnect"]
+    assert len(transport.written) == written
+    await stop(protocol)
