@@ -17,7 +17,7 @@ down:
 test: .venv/installed-test
 	$(BIN)/python -m tests.run
 
-# The layers by themselves, in seconds: no socket, no file, no process.
+# The layers by themselves, in a minute or two: no socket, no file, no process.
 unit: .venv/installed-test
 	$(BIN)/python -m pytest tests/domain tests/application tests/interface
 
