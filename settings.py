@@ -18,9 +18,9 @@ from interface.origins import ANY_ORIGIN, clean_origin
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_ANSWERS_PER_USER: Final = 200
 DEFAULT_STREAMS_PER_USER: Final = 500
-DEFAULT_REQUESTS_PER_USER: Final = 3_000
-DEFAULT_REQUESTS_PER_TOKEN: Final = 2_400
-DEFAULT_REQUESTS_PER_ADDRESS: Final = 600
+DEFAULT_REQUESTS_PER_USER: Final = 6_000
+DEFAULT_REQUESTS_PER_TOKEN: Final = 4_800
+DEFAULT_REQUESTS_PER_ADDRESS: Final = 3_000
 """Of those that no user stands for."""
 MIN_SECRET_KEY_CHARACTERS: Final = 32
 SECRETS_FOLDER: Final = Path("/run/secrets")
