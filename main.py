@@ -39,7 +39,7 @@ from resources import (
 )
 from settings import AuthMode, BadSettings, Settings, read_settings
 from watching import beating, listening_for_watchers, measure_loop, shown_address, watched
-from wiring.given import Pages, Ports
+from wiring.given import Bounds, Pages, Ports
 from wiring.web import Web, build_retention, build_web
 from wiring.worker import build_worker
 
@@ -68,9 +68,14 @@ def worker_of(settings: Settings, ports: Ports, metrics: PrometheusMetrics) -> W
     return worker
 
 
-def file_limits(settings: Settings) -> FileLimits:
-    return FileLimits(
-        settings.upload_file_bytes, settings.upload_session_files, settings.upload_user_bytes
+def bounds_of(settings: Settings) -> Bounds:
+    return Bounds(
+        settings.sync_timeout,
+        FileLimits(
+            settings.upload_file_bytes, settings.upload_session_files, settings.upload_user_bytes
+        ),
+        Room(settings.most_answers_per_user, settings.queue_limit, settings.tokens_per_day),
+        settings.most_streams_per_user,
     )
 
 
@@ -124,12 +129,9 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             web = build_web(
                 ports,
                 admission,
-                settings.sync_timeout,
-                file_limits(settings),
+                bounds_of(settings),
                 Origins(settings.pages_origins, settings.only_name),
                 Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
-                Room(settings.most_answers_per_user, settings.queue_limit, settings.tokens_per_day),
-                settings.most_streams_per_user,
                 metrics.scrape,
             )
             metrics.watch_connections(lambda: web.seats.by_transport.items())
