@@ -12,12 +12,12 @@ up:
 	docker compose up --detach --build --wait
 
 down:
-	docker compose --profile observability down
+	docker compose down --remove-orphans
 
 test: .venv/installed-test
 	$(BIN)/python -m tests.run
 
-# The layers by themselves, in seconds: no socket, no file, no process.
+# The layers by themselves, in a minute or two: no socket, no file, no process.
 unit: .venv/installed-test
 	$(BIN)/python -m pytest tests/domain tests/application tests/interface
 

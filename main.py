@@ -4,17 +4,14 @@ import argparse
 import asyncio
 import logging
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
-from application.ports import OpenUnitOfWork
 from domain.errors import DatabaseUnavailable
 from domain.limits import Room
 from domain.meter import Meter
@@ -22,7 +19,6 @@ from domain.prompt import ContextWindow
 from domain.uploaded_file import FileLimits
 from infrastructure.key_ring import BadEncryptionKeys
 from infrastructure.logs import set_up_logging
-from infrastructure.loop_lag import LoopLag
 from infrastructure.models.token_estimate import estimate_tokens
 from infrastructure.personas_file import BadPersonasFile
 from infrastructure.prometheus_metrics import PrometheusMetrics
@@ -42,14 +38,13 @@ from resources import (
     read_plain_page,
 )
 from settings import AuthMode, BadSettings, Settings, read_settings
-from wiring.given import Pages, Ports
+from watching import beating, listening_for_watchers, measure_loop, shown_address, watched
+from wiring.given import Bounds, Pages, Ports
 from wiring.web import Web, build_retention, build_web
-from wiring.worker import build_worker, build_worker_door
+from wiring.worker import build_worker
 
 log = logging.getLogger("llm_chat")
 
-BEAT_SECONDS: Final = 2.0
-"""How often a worker shows that it lives."""
 SEATS_SECONDS: Final = 30.0
 """How often it is said that this process's streams still go on."""
 STRAYS_SECONDS: Final = 60.0
@@ -74,15 +69,14 @@ def worker_of(settings: Settings, ports: Ports, metrics: PrometheusMetrics) -> W
     return worker
 
 
-async def measure_loop(metrics: PrometheusMetrics) -> None:
-    lag = LoopLag()
-    metrics.watch_loop(lambda: lag.longest)
-    await lag()
-
-
-def file_limits(settings: Settings) -> FileLimits:
-    return FileLimits(
-        settings.upload_file_bytes, settings.upload_session_files, settings.upload_user_bytes
+def bounds_of(settings: Settings) -> Bounds:
+    return Bounds(
+        settings.sync_timeout,
+        FileLimits(
+            settings.upload_file_bytes, settings.upload_session_files, settings.upload_user_bytes
+        ),
+        Room(settings.most_answers_per_user, settings.queue_limit, settings.tokens_per_day),
+        settings.most_streams_per_user,
     )
 
 
@@ -119,12 +113,6 @@ def beside_web(settings: Settings, ports: Ports, web: Web) -> Iterator[Coroutine
     yield repeat(RETENTION_SECONDS, forget, jitter=0.5, at_once=True)
 
 
-def shown_address(listening: socket.socket) -> str:
-    """As it stands in a URL."""
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 async def run_web(settings: Settings, *, answers: bool) -> None:
     """The doors; and if it `answers`, the worker in the same process."""
     try:
@@ -142,12 +130,9 @@ async def run_web(settings: Settings, *, answers: bool) -> None:
             web = build_web(
                 ports,
                 admission,
-                settings.sync_timeout,
-                file_limits(settings),
+                bounds_of(settings),
                 Origins(settings.pages_origins, settings.only_name),
                 Pages(read_page("page"), read_page("docs_page"), read_plain_page()),
-                Room(settings.most_answers_per_user, settings.queue_limit, settings.tokens_per_day),
-                settings.most_streams_per_user,
                 metrics.scrape,
             )
             metrics.watch_connections(lambda: web.seats.by_transport.items())
@@ -189,7 +174,9 @@ async def run_worker(settings: Settings) -> None:
         settings = settings.model_copy(update={"auth_mode": AuthMode.REQUIRED})
     metrics = PrometheusMetrics()
     async with AsyncExitStack() as closing:
-        listening = closing.enter_context(listening_for_watchers(settings))
+        listening = closing.enter_context(
+            listening_for_watchers(settings.metrics_host, settings.metrics_port)
+        )
         ports = await closing.enter_async_context(open_ports(settings, metrics, embedded=False))
         worker = worker_of(settings, ports, metrics)
         await closing.enter_async_context(watched(listening, metrics))
@@ -200,66 +187,6 @@ async def run_worker(settings: Settings) -> None:
                 await stop.wait()
                 await worker.drain(settings.shutdown_grace)
     log.info("the worker has stopped")
-
-
-@contextmanager
-def listening_for_watchers(settings: Settings) -> Iterator[socket.socket | None]:
-    """Raises NotReady."""
-    host, port = settings.metrics_host, settings.metrics_port
-    if not port:
-        yield None
-        return
-    try:
-        listening = listen(host, port)
-    except OSError as error:
-        raise NotReady(f"METRICS_PORT: can't listen on {host}:{port}: {error}") from error
-    with listening:
-        yield listening
-
-
-@asynccontextmanager
-async def watched(
-    listening: socket.socket | None, metrics: PrometheusMetrics
-) -> AsyncIterator[None]:
-    """A worker's only door, for whoever watches over it."""
-    if listening is None:
-        yield
-        return
-    server = Server(build_worker_door(metrics.scrape), begin_drain=lambda: None)
-    serving = asyncio.create_task(server.serve([listening]))
-    measuring = asyncio.create_task(measure_loop(metrics))
-    log.info("metrics are on http://%s/metrics", shown_address(listening))
-    try:
-        yield
-    finally:
-        measuring.cancel()
-        server.should_exit = True
-        await serving
-
-
-@asynccontextmanager
-async def beating(open_unit_of_work: OpenUnitOfWork, file: Path | None) -> AsyncIterator[None]:
-    """A worker has no door to ask at whether it is well. So it touches this file for as long as its
-    loop turns and the database answers. Raises NotReady."""
-
-    async def beat() -> None:
-        assert file is not None
-        async with open_unit_of_work(read_only=True) as work:
-            await work.sessions.reached(())
-        await asyncio.to_thread(file.touch)
-
-    if file is None:
-        yield
-        return
-    try:
-        await beat()
-    except OSError as error:
-        raise NotReady(f"HEARTBEAT_FILE: {file} can't be written: {error.strerror}") from error
-    beats = asyncio.create_task(repeat(BEAT_SECONDS, beat))
-    try:
-        yield
-    finally:
-        beats.cancel()
 
 
 async def run_migrate(settings: Settings) -> None:

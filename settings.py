@@ -18,9 +18,9 @@ from interface.origins import ANY_ORIGIN, clean_origin
 DEFAULT_OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_ANSWERS_PER_USER: Final = 200
 DEFAULT_STREAMS_PER_USER: Final = 500
-DEFAULT_REQUESTS_PER_USER: Final = 3_000
-DEFAULT_REQUESTS_PER_TOKEN: Final = 2_400
-DEFAULT_REQUESTS_PER_ADDRESS: Final = 600
+DEFAULT_REQUESTS_PER_USER: Final = 6_000
+DEFAULT_REQUESTS_PER_TOKEN: Final = 4_800
+DEFAULT_REQUESTS_PER_ADDRESS: Final = 3_000
 """Of those that no user stands for."""
 MIN_SECRET_KEY_CHARACTERS: Final = 32
 SECRETS_FOLDER: Final = Path("/run/secrets")
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     watchdog_seconds: Seconds = 5.0
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 10.0
     log_in_failures: Annotated[int, Field(ge=0, le=1_000_000)] = 10
-    registrations: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    registrations: Annotated[int, Field(ge=0, le=1_000_000)] = 300
     requests_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     requests_per_token: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     requests_per_address: Annotated[int, Field(ge=0, le=1_000_000)] | None = None

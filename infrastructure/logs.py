@@ -68,6 +68,8 @@ _STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dic
 }
 """What a record has besides what its writer gave; some of it is uvicorn's or websockets's."""
 
+_AT_ANY_TIME: Final = "asyncio"
+"""It tells of a task when its memory is freed: whatever runs just then, it is not about that."""
 _SAID: Final = frozenset({"method", "path", "status", "milliseconds"})
 """For people the event says so already."""
 
@@ -122,7 +124,7 @@ def _in_order(_: WrappedLogger, __: str, told: EventDict) -> EventDict:
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": told["event"],
-        **lines_are_about(),
+        **(lines_are_about() if record.name != _AT_ANY_TIME else {}),
         **dict(islice(given.items(), _MOST_VALUES)),
         "_record": record,
         "_from_structlog": False,

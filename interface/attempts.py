@@ -72,12 +72,12 @@ class Attempts:
         address, user = self.address_of(request), _digest(username)
         wrong = (
             (self.guesses, f"{user} {address}"),
-            (Rate(f"{name}-address", 3 * amount, seconds), address),
+            (Rate(f"{name}-address", 10 * amount, seconds), address),
             (Rate(f"{name}-username", 10 * amount, 12 * seconds), user),
         )
         right = (
             (Rate(f"{name}-right-address", 30 * amount, seconds), address),
-            (Rate(f"{name}-right-username", 10 * amount, seconds), user),
+            (Rate(f"{name}-right-username", 20 * amount, seconds), user),
         )
         return wrong, right
 

@@ -89,14 +89,15 @@ class MessageRoutes:
         return json_reply(accepted_json(accepted), 202)
 
     async def send_and_wait(self, request: Request) -> Response:
-        user = await self.who(request, key=_key(request))
-        async with self.streams.seats.of(user):
-            return await self._send_and_wait(request, user)
+        caller = await self.who.caller(request, key=_key(request))
+        async with self.streams.seats.of(caller.user):
+            return await self._send_and_wait(request, caller)
 
-    async def _send_and_wait(self, request: Request, user: UserId) -> Response:
-        accepted = await self.submit_anywhere(request, user)
+    async def _send_and_wait(self, request: Request, caller: Caller) -> Response:
+        accepted = await self.submit_anywhere(request, caller.user)
+        awaited = self.await_answer(caller.user, accepted.generation_id)
         try:
-            answered = await unless_left(request, self.await_answer(user, accepted.generation_id))
+            answered = await unless_left(request, awaited, self.streams.visit_of(caller))
         except AnswerPending as error:
             return pending_reply(request, error, accepted)
         return Response(status_code=CLIENT_LEFT) if answered is None else _answer(request, answered)

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from domain.errors import ChatError, FileTooLarge, Flaw, InvalidInput
 from domain.identifiers import SessionId
-from interface.bodies import BodyCutOff
+from interface.bodies import BodyCutOff, TooSlow
 from interface.wire.parameters import parse_session_id
 
 MAX_PARTS: Final = 10
@@ -45,13 +45,6 @@ class FormUnreadable(ChatError):
 
     def __init__(self) -> None:
         super().__init__("The form can't be read.")
-
-
-class TooSlow(ChatError):
-    code = "request_timeout"
-
-    def __init__(self) -> None:
-        super().__init__("The body came too slowly.")
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from domain.identifiers import UserId
 from domain.position import Position
 from interface.asker import Asker
 from interface.heartbeats import Heartbeats
+from interface.waiting import Visiting
 from interface.wire.encoding import encode
 from interface.wire.events import sse_event
 from interface.wire.outgoing import gone_json
@@ -57,6 +58,10 @@ class Streams:
     heartbeats: Heartbeats
     visits: Visits
     seats: Seats
+
+    def visit_of(self, caller: Caller) -> Visiting:
+        """For who does not follow, but waits within a request."""
+        return lambda leave: self.visits.including(caller, leave)
 
     async def __call__(
         self,

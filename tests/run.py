@@ -1,6 +1,7 @@
-"""All tests in less time: those that need no server of ours, but a browser at most, run beside the
-others, which mostly wait. What they print is shown afterwards. `python -m tests.run [options of
-pytest]`; `python -m pytest` runs the same tests one by one."""
+"""All tests in less time: those of single rooms and of the page run beside the others, which start
+many processes and mostly wait. What they print is shown afterwards.
+
+`python -m tests.run [options of pytest]`; `python -m pytest` runs the same tests one by one."""
 
 import shutil
 import signal
@@ -12,7 +13,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-BESIDE: Final = ("tests/domain", "tests/application", "tests/interface", "tests/browser")
+BESIDE: Final = (
+    "tests/domain",
+    "tests/application",
+    "tests/contracts",
+    "tests/infrastructure",
+    "tests/interface",
+    "tests/browser",
+)
 NO_TESTS: Final = 5
 """What pytest says where options leave none: that is no failure if the other half has some."""
 

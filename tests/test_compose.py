@@ -20,9 +20,11 @@ from settings import Settings
 
 ROOT: Final = Path(__file__).parents[1]
 FILE: Final = ROOT / "docker-compose.yml"
+WATCHERS_FILE: Final = ROOT / "docker-compose.observability.yml"
 TEXT: Final = FILE.read_text()
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load(TEXT)
-SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
+WATCHERS: Final[dict[str, Any]] = yaml.safe_load(WATCHERS_FILE.read_text())
+SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"] | WATCHERS["services"]
 ONE_SHOTS: Final = {"secrets", "migrate"}
 WATCHING: Final = {"prometheus", "grafana"}
 """Which are only there if they are asked for."""
@@ -41,14 +43,17 @@ def seconds(text: str) -> float:
     return float(re.fullmatch(r"(\d+)s", text)[1])  # type: ignore[index]
 
 
-def test_it_is_a_compose_file() -> None:
+@pytest.mark.parametrize("file", [FILE, WATCHERS_FILE])
+def test_it_is_a_compose_file(file: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    checked = subprocess.run([*command, str(FILE)], capture_output=True, text=True, check=False)
+    checked = subprocess.run([*command, str(file)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_it_has_what_it_is_to_have() -> None:
-    assert set(SERVICES) == {"proxy", "web", "work", "redis", "postgres"} | ONE_SHOTS | WATCHING
+    assert set(COMPOSE["services"]) == {"proxy", "web", "work", "redis", "postgres"} | ONE_SHOTS
+    assert set(WATCHERS["services"]) == WATCHING
+    assert WATCHERS["networks"].keys() <= COMPOSE["networks"].keys()
     assert {name for name in SERVICES if "profiles" in SERVICES[name]} == WATCHING
     assert all(SERVICES[name]["profiles"] == ["observability"] for name in WATCHING)
     assert {"web", "work"} | ONE_SHOTS == OURS
@@ -81,8 +86,9 @@ def test_who_watches_sees_metrics_alone_and_is_seen_from_this_machine_alone(name
 def test_the_proxy_shows_nobody_what_is_measured() -> None:
     """It also says for whom it asks, and so it would be answered that there is nothing."""
     proxy = (ROOT / "deploy" / "haproxy.cfg").read_text()
-    assert "http-request return status 404 if { path,url_dec -m beg /metrics }\n" in proxy
-    assert "http-request set-header X-Forwarded-For %[src]\n" in proxy
+    lines = [line.strip() for line in proxy.splitlines()]
+    assert "http-request return status 404 if { path,url_dec -m beg /metrics }" in lines
+    assert "http-request add-header X-Forwarded-For %[src]" in lines
 
 
 @services(set(SERVICES) - ONE_SHOTS)

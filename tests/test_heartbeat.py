@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-import main
+import watching
 from application.ports import OpenUnitOfWork
 from domain.errors import DatabaseUnavailable
 from tests.end_to_end.processes import PATIENCE, process
@@ -42,9 +42,9 @@ class Database:
 async def test_it_beats_while_the_database_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(watching, "BEAT_SECONDS", 0.001)
     database, file = Database(), tmp_path / "heartbeat"
-    async with main.beating(cast(OpenUnitOfWork, database), file):
+    async with watching.beating(cast(OpenUnitOfWork, database), file):
         assert file.exists()
         database.away = True
         await database.times(3)  # one may have been under way
@@ -58,7 +58,7 @@ async def test_it_beats_while_the_database_answers(
 
 async def test_without_a_file_nothing_is_asked(tmp_path: Path) -> None:
     database = Database()
-    async with main.beating(cast(OpenUnitOfWork, database), None):
+    async with watching.beating(cast(OpenUnitOfWork, database), None):
         pass
     assert database.asked.locked()
 

@@ -1,5 +1,7 @@
-"""What Prometheus and Grafana are told, as far as it can be read off. What they ask for
-is seen to be there by `end_to_end/test_metrics.py`."""
+"""What Prometheus and Grafana are told, as far as it can be read off.
+
+That there is what they ask for, `end_to_end/test_metrics.py` sees.
+"""
 
 import re
 from collections import Counter

@@ -198,6 +198,6 @@ def test_where_people_must_sign_in_each_has_so_many_answers_at_a_time(
     settings = read_settings()
     assert settings.most_answers_per_user == most
     assert settings.most_streams_per_user == (500 if "AUTH_MODE" in given else 0)
-    assert settings.most_requests_per_user == (3_000 if "AUTH_MODE" in given else 0)
-    assert settings.most_requests_per_token == (2_400 if "AUTH_MODE" in given else 0)
-    assert settings.most_requests_per_address == (600 if "AUTH_MODE" in given else 0)
+    assert settings.most_requests_per_user == (6_000 if "AUTH_MODE" in given else 0)
+    assert settings.most_requests_per_token == (4_800 if "AUTH_MODE" in given else 0)
+    assert settings.most_requests_per_address == (3_000 if "AUTH_MODE" in given else 0)

@@ -17,8 +17,7 @@ from application.open_session import OpenSession
 from application.personas import ListPersonas
 from application.stop_generation import StopGeneration
 from application.submit_message import SubmitMessage
-from domain.limits import Room
-from wiring.given import Ports
+from wiring.given import Bounds, Ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +41,11 @@ class Behind:
     clear_strays: ClearStrays
 
 
-def build_behind(ports: Ports, followers: Followers, sync_timeout: float, room: Room) -> Behind:
-    """`sync_timeout`: seconds that a request waits for its whole answer."""
+def build_behind(ports: Ports, followers: Followers, bounds: Bounds) -> Behind:
     database, stream, wake_ups = ports.open_unit_of_work, ports.stream, ports.wake_ups
     models, personas, ids, cache = ports.models, ports.personas, ports.ids, ports.cache
     announce, choose_model = AnnounceTo(ports.listeners), ChooseModel(models)
-    store_generation = StoreGeneration(choose_model, personas, room)
+    store_generation = StoreGeneration(choose_model, personas, bounds.room)
     end = EndGeneration(database, stream, ports.queue, announce)
     follow_generation = FollowGeneration(database, stream, followers)
     clear_strays = ClearStrays(database, ports.files)
@@ -67,7 +65,7 @@ def build_behind(ports: Ports, followers: Followers, sync_timeout: float, room: 
         stop_generation=StopGeneration(database, end, wake_ups),
         follow_session=FollowSession(database, stream, followers),
         follow_generation=follow_generation,
-        await_answer=AwaitAnswer(database, follow_generation, sync_timeout),
+        await_answer=AwaitAnswer(database, follow_generation, bounds.sync_timeout),
         list_models=ListModels(database, models),
         list_personas=ListPersonas(database, personas),
         clear_strays=clear_strays,

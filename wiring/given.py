@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from application.announce import Listener
 from application.ports import (
@@ -22,8 +23,11 @@ from application.ports import (
     WakeUps,
 )
 from application.spans import UNTRACED
-from domain.limits import Rate
+from domain.limits import Rate, Room
+from domain.uploaded_file import FileLimits
 from interface.client_address import ClientAddress
+
+NO_LIMIT: Final = Room()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,17 @@ class Pages:
     chat: Mapping[str, bytes]
     docs: Mapping[str, bytes]
     plain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """For how long a request waits for its whole answer, in seconds, and how much there may be of
+    files, of answers, and of each user's streams at a time; 0 is no limit to these."""
+
+    sync_timeout: float
+    files: FileLimits
+    room: Room = NO_LIMIT
+    streams_per_user: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ from application.forget_sessions import ForgetSessions
 from application.seats import Seats
 from application.visits import RecheckCallers, Visits
 from application.watch_sessions import WatchSessions
-from domain.limits import Room
-from domain.uploaded_file import FileLimits
 from interface.app import build_app
 from interface.health import HealthRoutes
 from interface.heartbeats import Heartbeats
@@ -36,9 +34,8 @@ from wiring.doors import (
     quick_start_routes,
     session_routes,
 )
-from wiring.given import Admission, Pages, Ports
+from wiring.given import Admission, Bounds, Pages, Ports
 
-NO_LIMIT: Final = Room()
 STREAM_AWAY_WATCH_SECONDS: Final = 0.5
 """Between two looks at the database while it is what shows the answers."""
 
@@ -70,21 +67,17 @@ def build_retention(ports: Ports, days: float) -> ForgetSessions:
 def build_web(
     ports: Ports,
     admission: Admission,
-    sync_timeout: float,
-    file_limits: FileLimits,
+    bounds: Bounds,
     origins: Origins,
     pages: Pages,
-    room: Room = NO_LIMIT,
-    streams_per_user: int = 0,
     scrape: Scrape = measure_nothing,
 ) -> Web:
-    """`sync_timeout`: seconds that a request waits for its whole answer. `origins`: whose pages may
-    ask. `streams_per_user`: at a time; 0 is no limit."""
+    """`origins`: whose pages may ask."""
     database, stream = ports.open_unit_of_work, ports.stream
     followers, heartbeats, visits = Followers(), Heartbeats(), Visits()
-    seats = Seats(ports.seats, streams_per_user)
+    seats = Seats(ports.seats, bounds.streams_per_user)
     streams = Streams(heartbeats, visits, seats)
-    behind = build_behind(ports, followers, sync_timeout, room)
+    behind = build_behind(ports, followers, bounds)
     paces = build_paces(ports, admission)
     who = build_asker(database, admission, paces)
     caller_of_openai = build_asker(database, admission, paces, any_key=True)
@@ -108,7 +101,7 @@ def build_web(
         *message_routes(ports, who, behind, streams),
         *persona_routes(ports, who, behind),
         *model_routes(ports, who, behind),
-        *file_routes(ports, who, behind, file_limits),
+        *file_routes(ports, who, behind, bounds.files),
         *quick_start_routes(ports, who, behind, streams),
         *openai_routes(ports, caller_of_openai, behind, streams),
         *socket.routes(),

@@ -24,6 +24,8 @@ Left = tuple[float, UserId, str]
 
 _ENDLESS: Final = 2**31
 _AT_ONCE: Final = 200
+_USERS_AT_ONCE: Final = 50
+"""A step of the loop of some milliseconds."""
 
 
 class RedisSeats:
@@ -85,8 +87,8 @@ class RedisSeats:
         if self._untold:
             await self._tell_again()
         held = [(user, sorted(seats)) for user, seats in self._held.items()]
-        for first in range(0, len(held), _AT_ONCE):
-            some = held[first : first + _AT_ONCE]
+        for first in range(0, len(held), _USERS_AT_ONCE):
+            some = held[first : first + _USERS_AT_ONCE]
             await asyncio.gather(*(self._renew(user, seats) for user, seats in some))
 
     async def close(self) -> None:

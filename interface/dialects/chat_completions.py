@@ -14,7 +14,6 @@ from application.submit_call import SubmitCall
 from domain.access import Caller
 from domain.errors import AnswerPending, DatabaseUnavailable
 from domain.generation import GenerationStatus
-from domain.identifiers import UserId
 from domain.position import ORIGIN
 from interface.asker import Asker
 from interface.bodies import read_body
@@ -56,7 +55,7 @@ class ChatCompletions:
         request_id = request_id_of(scope)
         accepted = await self.submit_call(caller.user, body.call, body.model, key, request_id)
         if not body.stream:
-            reply = await self._whole(request, caller.user, accepted)
+            reply = await self._whole(request, caller, accepted)
             reply.headers["X-Generation-Id"] = accepted.generation_id
             await reply(scope, receive, send)
             return
@@ -72,9 +71,10 @@ class ChatCompletions:
             reply.headers["X-Generation-Id"] = accepted.generation_id
             await reply(scope, receive, send)
 
-    async def _whole(self, request: Request, user: UserId, accepted: Accepted) -> Response:
+    async def _whole(self, request: Request, caller: Caller, accepted: Accepted) -> Response:
+        awaited = self.await_answer(caller.user, accepted.generation_id)
         try:
-            answered = await unless_left(request, self.await_answer(user, accepted.generation_id))
+            answered = await unless_left(request, awaited, self.streams.visit_of(caller))
         except AnswerPending as error:
             return pending_reply(request, error, accepted)
         if answered is None:

@@ -173,20 +173,21 @@ class _Create:
                 shown = ShownCall(call, answer)
                 await doors.stream(request, send, caller, shown, Before.NOTHING, headers)
                 return
-            reply = await self._reply(request, caller.user, body, call, accepted)
+            reply = await self._reply(request, caller, body, call, accepted)
         except (AnswerPending, DatabaseUnavailable):  # but the call is accepted
             reply = pending_reply(request, AnswerPending(), accepted)
         reply.headers["X-Generation-Id"] = accepted.generation_id
         await reply(scope, receive, send)
 
     async def _reply(
-        self, request: Request, user: UserId, body: ResponseBody, call: Call, accepted: Accepted
+        self, request: Request, caller: Caller, body: ResponseBody, call: Call, accepted: Accepted
     ) -> Response:
+        doors = self.responses
         if body.background:
-            shown = await self.responses.read_generation(user, accepted.generation_id)
+            shown = await doors.read_generation(caller.user, accepted.generation_id)
             return _whole(ShownCall(call, shown))
-        awaited = self.responses.await_answer(user, accepted.generation_id)
-        answered = await unless_left(request, awaited)
+        awaited = doors.await_answer(caller.user, accepted.generation_id)
+        answered = await unless_left(request, awaited, doors.streams.visit_of(caller))
         if answered is None:
             return Response(status_code=CLIENT_LEFT)
         generation = answered.generation

@@ -263,7 +263,7 @@ def errors_of(
         codes += _FOR_CALLERS
     body = operation.body
     if body is not None and isinstance(body.shape, type):
-        codes.append("payload_too_large")
+        codes += ("payload_too_large", "request_timeout")
     if body is not None or any(each.checked for each in operation.parameters):
         codes.append("invalid_request")
     by_status: dict[HTTPStatus, list[str]] = defaultdict(list)

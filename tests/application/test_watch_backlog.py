@@ -36,6 +36,7 @@ async def test_many_who_look_ask_the_database_once(chat: Chat) -> None:
 
 async def test_a_database_that_is_away_is_seen_and_so_is_its_return(chat: Chat) -> None:
     watch = WatchBacklog(chat.database, kept_seconds=0)
+    assert await watch() == Backlog(0, 0)
     chat.database.away = 1
     assert await watch() is None
     assert await watch() == Backlog(0, 0)

@@ -1,4 +1,5 @@
-"""What is thrown at the port: each piece is refused cleanly, and nobody else notices."""
+"""What is thrown at the port: each piece is refused cleanly, and nobody else notices
+(T47, T48)."""
 
 import asyncio
 import random

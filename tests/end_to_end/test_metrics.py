@@ -2,10 +2,13 @@
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.end_to_end.processes import KEYS, hear_until, process
 from tests.end_to_end.test_start import start
+from tests.faults.fault_proxy import fault_proxy
 from tests.observability import expressions, names_in, samples_in
 from tests.scraping import read_names, read_samples, scrape, scraped_until
 from tests.servers import free_port
@@ -146,3 +149,28 @@ def test_a_port_that_is_taken_is_a_clear_error(tmp_path: Path) -> None:
         code, said = start(tmp_path, "work", METRICS_PORT=str(port), **KEYS)
     assert (code, len(said)) == (2, 1)
     assert said[0].startswith(f"llm-chat: METRICS_PORT: can't listen on 127.0.0.1:{port}: ")
+
+
+async def test_while_database_and_redis_hang_the_scrape_answers_and_says_so(
+    tmp_path: Path, postgres_url: str, redis_url: str
+) -> None:
+    def parts(database: float, redis: float) -> dict[str, float]:
+        # The queue is put into when there is something: until then a web does not know of it.
+        each = {"database": database, "stream": redis}
+        return {f'llm_chat_healthy{{part="{part}"}}': value for part, value in each.items()}
+
+    async with AsyncExitStack() as closing:
+        urls, proxies = [], []
+        for url in map(urlsplit, (postgres_url, redis_url)):
+            proxies.append(await closing.enter_async_context(fault_proxy(url.port or 0)))
+            before = url.netloc.removesuffix(f":{url.port}")
+            urls.append(url._replace(netloc=f"{before}:{proxies[-1].port}").geturl())
+        settings = {"DATABASE_URL": urls[0], "REDIS_URL": urls[1]}
+        server = await closing.enter_async_context(process(tmp_path, "serve", **settings))
+        assert "llm_chat_waiting" in await scraped_until(server, parts(1, 1))
+        for proxy in proxies:
+            proxy.hang()
+        assert "llm_chat_waiting" not in await scraped_until(server, parts(0, 0))
+        for proxy in proxies:
+            proxy.heal()
+        assert "llm_chat_waiting" in await scraped_until(server, parts(1, 1))

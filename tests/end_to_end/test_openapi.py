@@ -1,4 +1,4 @@
-"""A real process does as its description says, whatever is asked of it.
+"""A real process does as its description says, whatever is asked of it (T59).
 
 Schemathesis reads `/openapi.json` and asks at every operation: the examples, what is at the edges
 of each schema and just beyond them, what it makes up, and sequences, where one answer names what

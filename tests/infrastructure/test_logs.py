@@ -1,4 +1,4 @@
-"""A line of the log is one line, whatever it tells, and JSON that anybody can read."""
+"""A line of the log is one line, whatever it tells, and JSON that anybody can read (T57)."""
 
 import io
 import json
@@ -168,6 +168,12 @@ def test_a_line_has_its_time_level_logger_and_event_and_what_it_is_about(log: Lo
     written = datetime.fromisoformat(json.loads(log.line())["timestamp"])
     assert abs((written - before).total_seconds()) < 3_600
     assert written.utcoffset() == UTC.utcoffset(None)
+
+
+def test_what_is_told_of_a_task_that_is_gone_is_not_about_who_runs_by_then(log: Log) -> None:
+    log.logger.name = "asyncio"
+    about(lambda: log.logger.error("Task exception was never retrieved"), request_id="request-01")
+    assert "request_id" not in log.told()
 
 
 def test_a_traceback_is_a_text_in_its_line(log: Log) -> None:

@@ -46,7 +46,7 @@ from tests.fakes import (
     FakeQueue,
     ScriptedModel,
 )
-from wiring.given import Admission, Pages, Ports
+from wiring.given import Admission, Bounds, Pages, Ports
 from wiring.web import build_web
 
 
@@ -153,9 +153,8 @@ class Doors:
             self.of_token,
             self.of_address,
         )
-        web = build_web(
-            ports, admission, self.sync_timeout, self.file_limits, self.origins, self.pages
-        )
+        bounds = Bounds(self.sync_timeout, self.file_limits)
+        web = build_web(ports, admission, bounds, self.origins, self.pages)
         self.routes, self.visits, self.recheck = web.routes, web.visits, web.recheck
         self.app, self.health, self.watch = web.app, web.health, web.watch
         self.followers, self.heartbeats = web.followers, web.heartbeats

@@ -1,5 +1,6 @@
 """What every request passes: its id, and how it is refused."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.identifiers import SessionId
+from interface import bodies
 from interface.app import build_app
 from interface.bodies import MAX_BODY_BYTES
 from tests.interface.clients import assert_problem, problem_keys
@@ -92,6 +94,25 @@ async def test_a_body_that_turns_out_too_large_is_a_problem(
 
     reply = await http.post(f"/api/chat/sessions/{session}/messages", content=pieces())
     assert_problem(reply, 413, "payload_too_large")
+    assert doors.database.state.messages == []
+
+
+async def test_a_body_that_comes_too_slowly_is_a_problem(
+    doors: Doors,
+    http: httpx.AsyncClient,
+    session: SessionId,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one that never pauses for long."""
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.001)
+
+    reply = await http.post(f"/api/chat/sessions/{session}/messages", content=drops())
+    assert_problem(reply, 408, "request_timeout")
     assert doors.database.state.messages == []
 
 

@@ -27,7 +27,7 @@ from tests.application.test_step_aside import Talker
 from tests.builders import SECRET_KEY
 from tests.fakes import CountingIds, FakeDocumentReader, FakeFileStore, FakePasswords, FakeQueue
 from tests.interface.clients import PATIENCE_SECONDS
-from wiring.given import Admission, Pages, Ports
+from wiring.given import Admission, Bounds, Pages, Ports
 from wiring.web import build_web
 from wiring.worker import build_worker
 
@@ -148,7 +148,11 @@ async def test_the_doors_look_often_while_the_stream_is_away(away: Away) -> None
     tokens = JwtTokens(SECRET_KEY, access_seconds=900)
     admission = Admission(FakePasswords(), tokens, False, ClientAddress())
     web = build_web(
-        away.ports, admission, LONG, FileLimits(1_000, 3, 2_000), Origins(), Pages({}, {}, b"")
+        away.ports,
+        admission,
+        Bounds(LONG, FileLimits(1_000, 3, 2_000)),
+        Origins(),
+        Pages({}, {}, b""),
     )
     assert isinstance(web.watch, WatchSessions)
     assert web.hurry_to_watch.reason()

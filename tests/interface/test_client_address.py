@@ -1,3 +1,5 @@
+"""From where a request comes: a spoofed X-Forwarded-For changes nothing (T54)."""
+
 import pytest
 from starlette.requests import HTTPConnection
 

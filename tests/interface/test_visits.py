@@ -1,5 +1,6 @@
 """Streams and sockets: who may come in by which credential, and what ends with it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from domain.identifiers import SessionId
 from domain.secret import Secret
 from interface.heartbeats import HEARTBEAT_SECONDS
 from tests.builders import add_api_token, add_question, add_session, sign_in
-from tests.interface.clients import EventSource, bearer, event_source, websocket
+from tests.interface.clients import EventSource, Json, ask, bearer, event_source, websocket
 from tests.interface.conftest import NothingIsLeft
 from tests.interface.doors import Doors
 from tests.operator import delete_user
@@ -249,6 +250,34 @@ async def test_a_stream_of_one_generation_ends_too(locked: Doors, ada: Ada) -> N
         await locked.recheck()
         assert await stream.rest() == []
         await stream.connection.ended()
+
+
+WAITED_FOR: dict[str, Json] = {
+    "/api/chat/message": {"message": "why?"},
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "why?"}]},
+    "/v1/responses": {"input": "why?"},
+}
+
+
+@pytest.mark.parametrize("path", WAITED_FOR)
+@pytest.mark.parametrize(("enter", "end"), [(by_header, log_out), (by_api_token, delete_token)])
+async def test_who_waits_for_a_whole_answer_is_not_told_it(
+    locked: Doors, ada: Ada, path: str, enter: Enter, end: End, nothing_is_left: NothingIsLeft
+) -> None:
+    """It goes on, and is there for who signs in again."""
+    caller, _, headers = await enter(locked, ada)
+    asking = asyncio.create_task(ask(locked.app, "POST", path, "", headers, WAITED_FOR[path]))
+    while caller not in locked.visits.by_caller:  # it is accepted, and waits
+        assert not asking.done()
+        await asyncio.sleep(0)
+    await locked.recheck()
+    assert not asking.done()
+    await end(locked, caller)
+    await locked.recheck()
+    reply = await asking
+    assert reply.status == 401
+    assert 'error="invalid_token"' in reply.headers["www-authenticate"]
+    await nothing_is_left()
 
 
 async def test_a_socket_that_follows_nothing_closes_too(
