@@ -62,6 +62,7 @@ def worker_of(settings: Settings, ports: Ports, metrics: PrometheusMetrics) -> W
         settings.lease_seconds,
         settings.sweep_seconds,
         Meter(estimate_tokens if settings.tokens_per_day else None),
+        Room(tokens_per_day=settings.tokens_per_day),
     )
     claims = worker.claims
     metrics.watch_answers(lambda: len(claims), worker.concurrency, lambda: claims.pieces)

@@ -15,10 +15,13 @@ from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
 from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
 from domain.identifiers import FileId, GenerationId
+from domain.limits import Room, TokenBudgetSpent
 from domain.message import Message, Role
 from domain.prompt import ContextWindow, Prompt, PromptMessage, build_prompt
 from domain.repositories import Turn
 from domain.uploaded_file import FileText
+
+NO_LIMIT: Final = Room()
 
 _CHARACTERS_PER_TOKEN: Final = 8
 """Hardly any text has more, so nothing that would fit is left in the database."""
@@ -49,6 +52,7 @@ class ClaimGeneration:
     lease_seconds: float
     announce: Announce
     recollect: Recollect
+    room: Room = NO_LIMIT
 
     async def __call__(self, generation_id: GenerationId) -> Claimed | None:
         """None if there is nothing to do: it is answered, somebody else's, or not yet its turn."""
@@ -61,6 +65,7 @@ class ClaimGeneration:
             found = await self.recollect(work, turn, self.window.messages)
             recent = found.asked.messages if found.asked else ()
             files = await self._files(work, recent)
+            spent = await self._spent(work, generation)
             await work.commit()
         await self.recollect.keep_config(found)
         self.announce(
@@ -68,7 +73,7 @@ class ClaimGeneration:
                 generation.owner, generation.session_id, generation.id, generation.attempt
             )
         )
-        model = self._model(generation, found.config)
+        model = spent or self._model(generation, found.config)
         if isinstance(turn.given, Failure):
             model, prompt = turn.given, Prompt((PromptMessage(Role.USER, turn.question.content),))
         else:
@@ -77,6 +82,17 @@ class ClaimGeneration:
         return Claimed(
             Claim(generation), model, prompt, turn.title, found.asked, accepted_at, provider
         )
+
+    async def _spent(self, work: UnitOfWork, generation: Generation) -> Failure | None:
+        """What was accepted in time may have waited behind others that took all there was. What
+        has begun once may be begun again."""
+        if not self.room.tokens_per_day or generation.api_id is not None or generation.attempt > 1:
+            return None
+        try:
+            self.room.refuse_spent(await work.generations.spent_today(generation.owner))
+        except TokenBudgetSpent as error:
+            return Failure(error.code, str(error))
+        return None
 
     async def _told(
         self, turn: Turn, recent: Sequence[Message], files: Mapping[FileId, FileText]

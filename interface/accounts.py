@@ -69,6 +69,7 @@ class AccountRoutes:
         return _reply(request, signed_in, cookie=body.cookie)
 
     async def refresh(self, request: Request) -> Response:
+        await self.attempts.before_refresh(request)
         token = parse_body(RefreshBody, await read_body(request)).token
         if token is not None:
             return _reply(request, await self.refresh_sign_in(token), cookie=False)

@@ -28,6 +28,8 @@ class Attempts:
     address_of: ClientAddress
     guesses: Rate | None
     registrations: Rate | None
+    refreshes: Rate | None = None
+    """Shared with all that nobody stands for."""
     looked_at: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
 
     @asynccontextmanager
@@ -52,9 +54,15 @@ class Attempts:
 
     async def before_registration(self, request: Request) -> None:
         """Raises RateLimited."""
-        if self.registrations is not None:
-            counted = [(self.registrations, self.address_of(request))]
-            _tell(request, await hit(self.limiter, counted))
+        await self._count(request, self.registrations)
+
+    async def before_refresh(self, request: Request) -> None:
+        """Raises RateLimited. Whose token it is is known only after the work."""
+        await self._count(request, self.refreshes)
+
+    async def _count(self, request: Request, rate: Rate | None) -> None:
+        if rate is not None:
+            _tell(request, await hit(self.limiter, [(rate, self.address_of(request))]))
 
     def _guessed(self, request: Request, username: str) -> tuple[Counted, Counted]:
         """By what the wrong ones are counted, and the right ones."""

@@ -18,10 +18,19 @@ async def measure_nothing() -> tuple[bytes, str]:
 
 
 _OF_PROXIES: Final = (
+    "cf-connecting-ip",
+    "fly-client-ip",
     "forwarded",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
+    "x-forwarded-port",
     "x-forwarded-proto",
+    "x-forwarded-server",
     "x-real-ip",
 )
 

@@ -74,7 +74,11 @@ def account_routes(ports: Ports, who: Asker, admission: Admission) -> Sequence[B
     passwords, tokens = admission.passwords, admission.tokens
     begin = BeginSignIn(tokens, ids)
     attempts = Attempts(
-        ports.rate_limiter, admission.address_of, admission.guesses, admission.registrations
+        ports.rate_limiter,
+        admission.address_of,
+        admission.guesses,
+        admission.registrations,
+        admission.of_address,
     )
     accounts = AccountRoutes(
         who,

@@ -3,13 +3,14 @@ from starlette.types import ASGIApp
 from application.announce import AnnounceTo
 from application.answer_message import NOTHING_COUNTS, AnswerMessage
 from application.choose_model import ChooseModel
-from application.claim_generation import ClaimGeneration
+from application.claim_generation import NO_LIMIT, ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.recollect import Recollect
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
 from application.sweep_generations import SweepGenerations
+from domain.limits import Room
 from domain.meter import Meter
 from domain.prompt import ContextWindow
 from interface.app import build_app
@@ -26,6 +27,7 @@ def build_worker(
     lease_seconds: float,
     sweep_seconds: float,
     meter: Meter = NOTHING_COUNTS,
+    room: Room = NO_LIMIT,
 ) -> Worker:
     database, stream, queue = ports.open_unit_of_work, ports.stream, ports.queue
     announce = AnnounceTo(ports.listeners)
@@ -37,7 +39,7 @@ def build_worker(
         queue,
         ports.wake_ups,
         ClaimGeneration(
-            database, choose_model, ports.personas, window, lease_seconds, announce, recollect
+            database, choose_model, ports.personas, window, lease_seconds, announce, recollect, room
         ),
         AnswerMessage(database, stream, claims, end, queue, recollect, meter, ports.spans),
         renew,

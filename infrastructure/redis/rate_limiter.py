@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 
 class RedisRateLimiter:
-    """While Redis is away each process counts by itself, from nothing: so together they may allow
-    as many times as much as there are processes, but never more than that."""
+    """While Redis is away each process counts by itself, from nothing: so in the window in which it
+    goes they may allow once more for each process, but never more than that."""
 
     def __init__(
         self,

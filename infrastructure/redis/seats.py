@@ -100,6 +100,10 @@ class RedisSeats:
         still = [each for each in seats if each in self._held.get(user, ())]
         if still:
             await self._ask(lambda: self._sit(user, _ENDLESS, still))
+            left = [each for each in still if each not in self._held.get(user, ())]
+            if left:  # meanwhile, and it may have been told before
+                self._left += [(self._clock(), user, each) for each in left]
+                self._begin_telling()
 
     async def _sit(self, user: UserId, most: int, seats: Sequence[str]) -> int:
         sit: Any = self._client.execute_command

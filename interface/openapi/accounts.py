@@ -38,7 +38,7 @@ ACCOUNTS: Final = Area(
             "A refresh token is good once: whoever sends it again ends the whole sign-in, as it may"
             " have been stolen. With `cookie` it is taken from the cookie instead.",
             RequestBody(RefreshBody, {"program": {"refresh_token": "eyJhbGciOi…"}}),
-            errors=["not_signed_in", "invalid_token", "foreign_origin"],
+            errors=["not_signed_in", "invalid_token", "foreign_origin", "rate_limited"],
             access=Access.ANYBODY,
         ),
         ("POST", "/api/auth/logout"): Operation(

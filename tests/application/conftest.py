@@ -157,6 +157,7 @@ class Chat:
             self.lease_seconds,
             self.announce,
             self.recollect,
+            self.room,
         )
 
     @property

@@ -98,3 +98,31 @@ async def test_who_deletes_the_session_under_an_answer_has_heard_it(chat: Chat) 
     chat.scripted(deleted_meanwhile)
     await answer(chat, "why?", Meter(len))
     assert await spent(chat) == len("why?") + len("Hello")
+
+
+async def test_what_waited_behind_answers_that_took_all_is_refused_as_it_begins(
+    chat: Chat,
+) -> None:
+    chat.room = Room(tokens_per_day=3)
+    asked = [await chat.ask("why?") for _ in range(3)]
+    for _ in asked:
+        await replace(chat.answer, meter=Meter(len))(await chat.take())
+    async with chat.database(read_only=True) as work:
+        found = [await work.generations.find(each.generation_id, chat.user) for each in asked]
+    codes = [each and (each.failure.code if each.failure else None) for each in found]
+    assert codes == [None, "token_budget_spent", "token_budget_spent"]
+    assert await spent(chat) == 3
+
+
+async def test_a_model_of_ones_own_begins_though_all_is_spent(chat: Chat) -> None:
+    chat.room = Room(tokens_per_day=3)
+    await add_api(chat.database, a_new_api(chat.user, "mine", "gpt-9"))
+    await chat.submit(chat.user, chat.session_id, Submission("why?", model_name="scripted"))
+    own = await chat.submit(chat.user, chat.session_id, Submission("why?", model_name="gpt-9"))
+    for _ in range(2):
+        await replace(chat.answer, meter=Meter(len))(await chat.take())
+    async with chat.database(read_only=True) as work:
+        answered = await work.generations.find(own.generation_id, chat.user)
+    assert answered is not None
+    assert answered.failure is None
+    assert await spent(chat) == 3

@@ -1,7 +1,7 @@
 """Seats that many processes know of together, and each of its own while Redis is away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -109,6 +109,24 @@ async def test_who_left_while_redis_was_away_is_gone_when_it_is_back(
         if left:
             await seats.renew()
             assert await RedisSeats(client, keys).take(ADA, 1) is not None
+
+
+async def test_who_leaves_while_seats_are_renewed_is_gone(client: Client, keys: Keys) -> None:
+    assert isinstance(client, Redis)
+
+    class Leaving(RedisSeats):
+        async def _sit(self, user: UserId, most: int, seats: Sequence[str]) -> int:
+            for seat in seats if most > 5 else ():
+                self.leave(user, seat)
+            await self.close()  # so Redis is told of it before it is asked for them
+            return await super()._sit(user, most, seats)
+
+    seats = Leaving(client, keys)
+    for _ in range(3):
+        assert await seats.take(ADA, 5) is not None
+    await seats.renew()
+    await seats.close()
+    assert await client.keys(f"{keys.prefix}:*") == []
 
 
 async def test_who_gives_up_while_waiting_for_a_seat_has_none(client: Client, keys: Keys) -> None:

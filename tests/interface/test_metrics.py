@@ -13,7 +13,15 @@ async def test_who_is_at_the_machine_is_shown_what_is_measured(http: httpx.Async
 
 @pytest.mark.parametrize(
     "header",
-    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"],
+    [
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Real-IP",
+        "Via",
+        "CF-Connecting-IP",
+    ],
 )
 async def test_who_comes_through_a_proxy_finds_nothing(
     http: httpx.AsyncClient, header: str

@@ -91,7 +91,7 @@ async def test_whom_nobody_knows_is_counted_by_address(paced_http: httpx.AsyncCl
     assert (await ask("192.0.2.2")).status_code == 401
 
 
-async def test_a_repeat_passes_however_often_and_nothing_else_under_its_key(
+async def test_a_repeat_passes_as_often_again_and_nothing_else_under_its_key(
     paced: Doors, paced_http: httpx.AsyncClient
 ) -> None:
     _, ada = await paced.sign_in("ada")
@@ -104,13 +104,15 @@ async def test_a_repeat_passes_however_often_and_nothing_else_under_its_key(
 
     first = await send("one", "key-1")
     assert first.status_code == 202
-    for _ in range(5):
+    for _ in range(3):  # the last of them beyond the rate
         repeated = await send("one", "key-1")
         assert (repeated.status_code, repeated.json()) == (202, first.json())
     assert_limited(await send("two", "key-2"), USER)
     assert_limited(await send("two", "not a key"), USER)
     assert_limited(await send("two", "key-3", "?idempotency_key=key-1"), USER)
     assert_problem(await send("two", "key-1"), 422, "idempotency_conflict")
+    # That was four again.
+    assert_limited(await send("one", "key-1"), USER)
     # A key opens nothing but what is sent under it.
     read = await paced_http.get(path, headers={**bearer(ada), "Idempotency-Key": "key-1"})
     assert_limited(read, USER)
@@ -129,3 +131,20 @@ async def test_in_open_mode_who_proves_nothing_is_counted_by_address() -> None:
 async def test_where_nothing_is_limited_nothing_is_said(http: httpx.AsyncClient) -> None:
     reply = await http.get("/api/chat/sessions")
     assert not [name for name in reply.headers if name.startswith("ratelimit")]
+
+
+async def test_refreshes_are_counted_by_address_whoever_they_are_of(
+    paced: Doors, paced_http: httpx.AsyncClient
+) -> None:
+    body = {"username": "ada", "password": "correct horse"}
+    signed_in = (await paced_http.post("/api/auth/register", json=body)).json()
+    tokens = [signed_in["refresh_token"], "garbage", "garbage", "garbage"]
+
+    async def refresh(token: str, address: str) -> httpx.Response:
+        body, headers = {"refresh_token": token}, {"X-Forwarded-For": address}
+        return await paced_http.post("/api/auth/refresh", json=body, headers=headers)
+
+    replies = [await refresh(token, "192.0.2.1") for token in tokens]
+    assert [each.status_code for each in replies] == [200, 401, 401, 429]
+    assert_limited(replies[-1], ADDRESS)
+    assert (await refresh(replies[0].json()["refresh_token"], "192.0.2.2")).status_code == 200
