@@ -1,6 +1,6 @@
 """How often somebody may ask, whatever it is that is asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
@@ -45,8 +45,7 @@ class Pace:
 
     async def count(self, key: str | None = None, connection: HTTPConnection | None = None) -> None:
         """One more request, whose answer, if it has a `connection` of its own, says so. Raises
-        RateLimited, unless it is a repeat: one was accepted under this idempotency key. Of what
-        may be one, as much is looked at again as may be asked for at all."""
+        RateLimited, unless it is a repeat: one was accepted under this idempotency key."""
         if not self.counted:
             return
         told = await hit(self.paces.limiter, self.counted)
@@ -60,10 +59,4 @@ class Pace:
             asked = parse_key(key)
         except InvalidInput:
             return False
-        if asked is None:
-            return False
-        again = [(replace(rate, name=f"{rate.name}-again"), of) for rate, of in self.counted]
-        told = await hit(self.paces.limiter, again)
-        if told is not None and not told.standing.allowed:
-            return False
-        return await self.paces.is_repeat(self.user, asked)
+        return asked is not None and await self.paces.is_repeat(self.user, asked)

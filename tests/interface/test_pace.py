@@ -91,7 +91,7 @@ async def test_whom_nobody_knows_is_counted_by_address(paced_http: httpx.AsyncCl
     assert (await ask("192.0.2.2")).status_code == 401
 
 
-async def test_a_repeat_passes_as_often_again_and_nothing_else_under_its_key(
+async def test_a_repeat_passes_however_often_and_nothing_else_under_its_key(
     paced: Doors, paced_http: httpx.AsyncClient
 ) -> None:
     _, ada = await paced.sign_in("ada")
@@ -104,15 +104,13 @@ async def test_a_repeat_passes_as_often_again_and_nothing_else_under_its_key(
 
     first = await send("one", "key-1")
     assert first.status_code == 202
-    for _ in range(3):  # the last of them beyond the rate
+    for _ in range(5):
         repeated = await send("one", "key-1")
         assert (repeated.status_code, repeated.json()) == (202, first.json())
     assert_limited(await send("two", "key-2"), USER)
     assert_limited(await send("two", "not a key"), USER)
     assert_limited(await send("two", "key-3", "?idempotency_key=key-1"), USER)
     assert_problem(await send("two", "key-1"), 422, "idempotency_conflict")
-    # That was four again.
-    assert_limited(await send("one", "key-1"), USER)
     # A key opens nothing but what is sent under it.
     read = await paced_http.get(path, headers={**bearer(ada), "Idempotency-Key": "key-1"})
     assert_limited(read, USER)
