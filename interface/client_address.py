@@ -1,5 +1,6 @@
 """From which address a request comes."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -9,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 Network = IPv4Network | IPv6Network
 
+_WITH_PORT: Final = re.compile(r"\[([0-9a-fA-F:.]{2,45})\](?::\d{1,5})?|(\d[\d.]{6,14}):\d{1,5}")
 _HOST_BITS: Final = 64
 """Of an IPv6 address: who has one has all that differ only in these."""
 
@@ -46,8 +48,10 @@ def _entries(headers: Iterable[str]) -> list[str]:
 
 
 def _read(text: str) -> IPv4Address | IPv6Address | None:
+    """Some proxies tell the port as well: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    found = _WITH_PORT.fullmatch(text)
     try:
-        address = ip_address(text)
+        address = ip_address(found[1] or found[2] if found else text)
     except ValueError:
         return None
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
