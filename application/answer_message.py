@@ -116,6 +116,8 @@ class AnswerMessage:
 
     def _taken(self, claimed: Claimed, answer: Answer, failure: Failure | None) -> int:
         """Of the server's own models; and nothing by a model that did not come to speak."""
+        if self.meter.count is None:
+            return 0
         said = "".join(answer.reasoning) + "".join(answer.text)
         if claimed.claim.generation.api_id is not None or (failure is not None and not said):
             return 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
+from application.log_context import begin_apart
 from application.ports import OpenUnitOfWork
 from domain.errors import ChatError
 from domain.repositories import Backlog
@@ -29,7 +30,7 @@ class WatchBacklog:
     async def __call__(self) -> Backlog | None:
         """None if the database does not say it, within `patience_seconds` at most."""
         if self._asking is None and monotonic() >= self._good_until:
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = begin_apart(self._ask())  # for all who look
         if self._asking is not None:
             # What takes longer is not asked again on top of it.
             done, _ = await asyncio.wait((self._asking,), timeout=self.patience_seconds)

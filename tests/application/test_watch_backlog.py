@@ -1,11 +1,12 @@
 """Who watches does not load what is watched."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
+from application.log_context import Told, lines_are_about, only_about
 from application.watch_backlog import WatchBacklog
 from domain.repositories import Backlog
 from tests.application.conftest import Chat
@@ -76,3 +77,21 @@ async def test_a_fault_is_logged_and_no_hindrance(
     chat.database.state = None  # type: ignore[assignment]
     assert await watch() is None
     assert "the backlog is not known" in caplog.text
+
+
+async def test_who_happens_to_ask_first_is_not_what_its_lines_are_about(chat: Chat) -> None:
+    seen: list[Mapping[str, Told]] = []
+
+    class Noting(Slow):
+        @asynccontextmanager
+        async def __call__(self, *, read_only: bool = False) -> AsyncIterator[FakeUnitOfWork]:
+            seen.append(lines_are_about())
+            async with super().__call__(read_only=read_only) as work:
+                yield work
+
+    noting = Noting(chat.database)
+    noting.go_on.set()
+    only_about(request_id="request-1")
+    assert await WatchBacklog(noting)() == Backlog(0, 0)
+    only_about()
+    assert seen == [{}]
