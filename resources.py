@@ -207,27 +207,9 @@ async def open_ports(
         exchange = await closing.enter_async_context(open_exchange(settings, embedded=embedded))
         database = await closing.enter_async_context(open_database(settings, migrates=embedded))
         key_ring = open_key_ring(settings, makes=embedded)
-        limits = Limits(
-            connect=settings.upstream_connect_seconds,
-            first_event=settings.upstream_first_event_seconds,
-            gap=settings.upstream_gap_seconds,
-            total=settings.upstream_total_seconds,
-        )
-        connections = Connections(
-            limits.connect, settings.upstream_allowed_hosts, spans.traceparent
-        )
-        closing.push_async_callback(connections.close)
         breakers = Breakers()
         metrics.watch_breakers(lambda: breakers.not_closed().items())
-        spoken = dialects(connections, limits, breakers)
-        models = Models(
-            own_models(settings, spoken),
-            spoken,
-            key_ring.open,
-            settings.users_may_reach_private_hosts,
-        )
-        if settings.openai_model:
-            await connections.open()  # not in the time of the first answer
+        models = await closing.enter_async_context(open_models(settings, key_ring, breakers, spans))
         reading = asyncio.create_task(repeat(PERSONAS_SECONDS, personas.refresh))
         closing.callback(reading.cancel)
         open_unit_of_work = OpenSqlUnitOfWork(database, key_ring)
@@ -251,6 +233,33 @@ async def open_ports(
             [write_audit_line, metrics],
             spans,
         )
+
+
+@asynccontextmanager
+async def open_models(
+    settings: Settings, key_ring: KeyRing, breakers: Breakers, spans: Spans
+) -> AsyncIterator[Models]:
+    """The server's own and those of users, over connections that they share."""
+    limits = Limits(
+        connect=settings.upstream_connect_seconds,
+        first_event=settings.upstream_first_event_seconds,
+        gap=settings.upstream_gap_seconds,
+        total=settings.upstream_total_seconds,
+    )
+    connections = Connections(limits.connect, settings.upstream_allowed_hosts, spans.traceparent)
+    spoken = dialects(connections, limits, breakers)
+    models = Models(
+        own_models(settings, spoken),
+        spoken,
+        key_ring.open,
+        settings.users_may_reach_private_hosts,
+    )
+    try:
+        if settings.openai_model:
+            await connections.open()  # not in the time of the first answer
+        yield models
+    finally:
+        await connections.close()
 
 
 @asynccontextmanager

@@ -15,13 +15,11 @@ from domain.errors import KeyUnreadable, ModelNotFound, PersonaNotFound
 from domain.events import GenerationStarted
 from domain.generation import Failure, Generation
 from domain.identifiers import FileId, GenerationId
-from domain.limits import Room, TokenBudgetSpent
+from domain.limits import NO_LIMIT, Room, TokenBudgetSpent
 from domain.message import Message, Role
 from domain.prompt import ContextWindow, Prompt, PromptMessage, build_prompt
 from domain.repositories import Turn
 from domain.uploaded_file import FileText
-
-NO_LIMIT: Final = Room()
 
 _CHARACTERS_PER_TOKEN: Final = 8
 """Hardly any text has more, so nothing that would fit is left in the database."""

@@ -9,7 +9,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,8 +224,8 @@ async def _answers(stack: _Stack) -> tuple[dict[str, float], float, float]:
     )
 
 
-async def _until_done(reader: object) -> None:
-    async for text in reader:  # type: ignore[attr-defined]
+async def _until_done(reader: AsyncIterable[str | bytes]) -> None:
+    async for text in reader:
         if msgspec.json.decode(text)["type"] == "done":
             return
 

@@ -114,3 +114,6 @@ class Room:
                 " the next day begins at midnight UTC. Models of your own still answer.",
                 spent.seconds_left,
             )
+
+
+NO_LIMIT: Final = Room()

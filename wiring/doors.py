@@ -24,6 +24,7 @@ from application.identify import MakeTicket
 from application.personas import ChooseDefaultPersona, ChooseRole, ListRoles
 from application.read_call import ReadCall
 from application.regenerate_answer import RegenerateAnswer
+from application.seats import Seats
 from application.sign_in import (
     BeginSignIn,
     LogIn,
@@ -36,6 +37,7 @@ from application.sign_in import (
 from application.submit_call import SubmitCall
 from application.try_api import TryApi
 from application.upload_file import UploadFile
+from application.visits import Visits
 from domain.uploaded_file import FileLimits
 from interface.accounts import AccountRoutes
 from interface.api_configs import ApiConfigRoutes
@@ -53,10 +55,12 @@ from interface.docs import docs_routes
 from interface.files import FileRoutes
 from interface.generations import GenerationRoutes
 from interface.messages import MessageRoutes
+from interface.pace import Paces
 from interface.personas import PersonaRoutes
 from interface.sessions import SessionRoutes
 from interface.sse import Streams, sse_routes
 from interface.web_page import CONTENT_SECURITY_POLICY, PageRoutes
+from interface.websocket import WebSocketDoor
 from wiring.behind import Behind
 from wiring.given import Admission, Pages, Ports
 
@@ -133,6 +137,21 @@ def message_routes(
     generations = GenerationRoutes(who, behind.read_generation, behind.stop_generation)
     follow = sse_routes(who, behind.follow_session, behind.follow_generation, streams)
     return [*messages.routes(), *generations.routes(), *follow]
+
+
+def socket_routes(
+    who: Asker, behind: Behind, visits: Visits, seats: Seats, paces: Paces
+) -> Sequence[BaseRoute]:
+    return WebSocketDoor(
+        who,
+        behind.open_session,
+        behind.follow_session,
+        behind.submit_message,
+        behind.stop_generation,
+        visits,
+        seats,
+        paces,
+    ).routes()
 
 
 def persona_routes(ports: Ports, who: Asker, behind: Behind) -> Sequence[BaseRoute]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from application.announce import Listener
 from application.ports import (
@@ -23,11 +22,9 @@ from application.ports import (
     WakeUps,
 )
 from application.spans import UNTRACED
-from domain.limits import Rate, Room
+from domain.limits import NO_LIMIT, Rate, Room
 from domain.uploaded_file import FileLimits
 from interface.client_address import ClientAddress
-
-NO_LIMIT: Final = Room()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from interface.openapi.routes import openapi_routes
 from interface.origins import Origins
 from interface.repeat import Hurry
 from interface.sse import Streams
-from interface.websocket import WebSocketDoor
 from wiring.asker import build_asker, build_paces
 from wiring.behind import build_behind
 from wiring.doors import (
@@ -33,6 +32,7 @@ from wiring.doors import (
     persona_routes,
     quick_start_routes,
     session_routes,
+    socket_routes,
 )
 from wiring.given import Admission, Bounds, Pages, Ports
 
@@ -82,16 +82,6 @@ def build_web(
     who = build_asker(database, admission, paces)
     caller_of_openai = build_asker(database, admission, paces, any_key=True)
     health = HealthRoutes(database, ports.queue, stream)
-    socket = WebSocketDoor(
-        who,
-        behind.open_session,
-        behind.follow_session,
-        behind.submit_message,
-        behind.stop_generation,
-        visits,
-        seats,
-        paces,
-    )
     routes = [
         *health.routes(),
         *MetricsRoutes(scrape).routes(),
@@ -104,7 +94,7 @@ def build_web(
         *file_routes(ports, who, behind, bounds.files),
         *quick_start_routes(ports, who, behind, streams),
         *openai_routes(ports, caller_of_openai, behind, streams),
-        *socket.routes(),
+        *socket_routes(who, behind, visits, seats, paces),
     ]
     routes += openapi_routes(routes)
     return Web(

@@ -3,14 +3,14 @@ from starlette.types import ASGIApp
 from application.announce import AnnounceTo
 from application.answer_message import NOTHING_COUNTS, AnswerMessage
 from application.choose_model import ChooseModel
-from application.claim_generation import NO_LIMIT, ClaimGeneration
+from application.claim_generation import ClaimGeneration
 from application.claims import Claims
 from application.end_generation import EndGeneration
 from application.recollect import Recollect
 from application.renew_claims import RenewClaims
 from application.show_again import ShowAgain
 from application.sweep_generations import SweepGenerations
-from domain.limits import Room
+from domain.limits import NO_LIMIT, Room
 from domain.meter import Meter
 from domain.prompt import ContextWindow
 from interface.app import build_app

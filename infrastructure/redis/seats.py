@@ -4,6 +4,7 @@ import secrets
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from functools import partial
 from itertools import count
 from time import monotonic
 from typing import Any, Final
@@ -119,7 +120,7 @@ class RedisSeats:
     async def _tell(self) -> None:
         while self._left:
             some, self._left = self._left[:_AT_ONCE], self._left[_AT_ONCE:]
-            told = await self._ask(lambda some=some: self._forget(some))  # type: ignore[misc]
+            told = await self._ask(partial(self._forget, some))
             if told is None:
                 self._keep(some)
 
