@@ -87,6 +87,13 @@ async def test_beyond_the_budget_nothing_more_is_accepted(chat: Chat) -> None:
     await chat.ask("why?")
 
 
+async def test_a_model_of_ones_own_is_accepted_though_all_is_spent(chat: Chat) -> None:
+    chat.room = Room(tokens_per_day=3)
+    await answer(chat, "why?", Meter(len))
+    await add_api(chat.database, a_new_api(chat.user, "mine", "gpt-9"))
+    await chat.submit(chat.user, chat.session_id, Submission("why?", model_name="gpt-9"))
+
+
 async def test_who_deletes_the_session_under_an_answer_has_heard_it(chat: Chat) -> None:
     async def deleted_meanwhile(_: Prompt) -> AsyncGenerator[Piece, None]:
         yield TextPiece("Hello")
